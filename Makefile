@@ -1,0 +1,50 @@
+# `make` lists the targets: each has its line after `##`. What takes more than a line is in scripts/.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?=
+SET_UP := requirements/dev.lock pyproject.toml scripts/setup scripts/find-python
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: .venv/.ready ## The demonstration, examples/flights/demo.py
+	.venv/bin/python examples/flights/demo.py
+
+.PHONY: test
+test: .venv/.ready ## The checks, then all tests with coverage, then all tests on each other Python from 3.10 to 3.13 found here
+	@.venv/bin/python scripts/test
+
+.PHONY: check
+check: .venv/.ready ## Lint, formatting, types; seconds
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+.PHONY: format
+format: .venv/.ready ## Format the code and put right what the linter can
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+.PHONY: bench
+bench: .venv/.ready ## The benchmarks
+	.venv/bin/python -m benchmarks
+
+.PHONY: lock
+lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file (newest of everything: make lock UPGRADE=--upgrade)
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(UPGRADE) \
+		--custom-compile-command "make lock" requirements/dev.in --output-file requirements/dev.lock
+
+.PHONY: clean
+clean: ## Remove all that make made: environments, caches, builds
+	rm -rf .venv .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environments: of the default Python, and one for each other. PYTHON= names the interpreter to make it with.
+.venv/.ready: $(SET_UP)
+	@scripts/setup .venv $(PYTHON)
+
+.venv-3.%/.ready: $(SET_UP)
+	@scripts/setup $(@D) $(PYTHON)

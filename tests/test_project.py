@@ -1,0 +1,83 @@
+"""The project around the code: what our own wheel ships, what the lock and the Makefile say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our own wheel, built as for a release."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stdout + build.stderr
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def members(wheel: Path) -> list[PurePosixPath]:
+    with zipfile.ZipFile(wheel) as archive:
+        return [PurePosixPath(name) for name in archive.namelist()]
+
+
+def test_our_wheel_leaves_tg_a_namespace_package(members: list[PurePosixPath]) -> None:
+    assert PurePosixPath("tg/__init__.py") not in members
+
+
+def test_our_wheel_ships_every_file_of_tg_common(members: list[PurePosixPath]) -> None:
+    ours = {
+        PurePosixPath(path.relative_to(ROOT).as_posix())
+        for path in (ROOT / "tg" / "common").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert PurePosixPath("tg/common/py.typed") in ours
+    assert ours <= set(members)
+
+
+def test_our_wheel_ships_nothing_outside_tg_common(wheel: Path, members: list[PurePosixPath]) -> None:
+    dist_info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+    others = [member for member in members if member.parts[:2] != ("tg", "common")]
+    assert {member.parts[0] for member in others} == {dist_info}
+
+
+def test_the_changelog_tells_of_this_version(wheel: Path) -> None:
+    version = wheel.name.split("-")[1]
+    headings = re.findall(r"^## \[?([^]\s]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[0] in {"Unreleased", version}
+
+
+def test_every_make_target_has_its_line_in_the_list() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    phony = set(re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", makefile, re.MULTILINE))
+    assert targets == phony
+
+    listed = subprocess.run(["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True)
+    assert {line.split()[1] for line in listed.stdout.splitlines()} == targets
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").iterdir()), ids=lambda path: path.name)
+def test_requirements_name_no_index_and_no_path_of_a_machine(path: Path) -> None:
+    for line in path.read_text("utf-8").splitlines():
+        assert not re.search(r"://|--(extra-)?index|--find-links|(^|\s)/", line), line
+
+
+def test_every_pin_of_the_lock_has_its_hashes() -> None:
+    lock = (ROOT / "requirements" / "dev.lock").read_text("utf-8").replace("\\\n", "")
+    pins = [line for line in lock.splitlines() if line and not line.lstrip().startswith("#")]
+    assert pins
+    assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
