@@ -18,9 +18,15 @@ test: .venv/.ready ## The checks, then all tests with coverage, then all tests o
 	@.venv/bin/python scripts/test
 
 .PHONY: check
-check: .venv/.ready ## Lint, formatting, types; seconds
+check: lint types ## Both of the following; seconds
+
+.PHONY: lint
+lint: .venv/.ready ## What the linter says, and whether the code is formatted
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+
+.PHONY: types
+types: .venv/.ready ## What the type checker says of tg/
 	.venv/bin/mypy
 
 .PHONY: format
