@@ -1,0 +1,51 @@
+"""Packages: made, installed, loaded. Every name is fetched on first use (PEP 562): unpickling `ExampleJob` passes here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..runtime.entry_point import EntryPoint
+    from ..runtime.unpickling import RenamingUnpickler
+    from .dependencies import DependencyList
+    from .installing import get_loader_from_installed_package, install_package_and_get_loader, uninstall
+    from .packaging import Packaging
+    from .store import InstalledPackage, list_installed, prune
+
+_HOMES = {
+    "DependencyList": ".dependencies",
+    "EntryPoint": "..runtime.entry_point",
+    "InstalledPackage": ".store",
+    "Packaging": ".packaging",
+    "RenamingUnpickler": "..runtime.unpickling",
+    "get_loader_from_installed_package": ".installing",
+    "install_package_and_get_loader": ".installing",
+    "list_installed": ".store",
+    "prune": ".store",
+    "uninstall": ".installing",
+}
+
+__all__ = [
+    "DependencyList",
+    "EntryPoint",
+    "InstalledPackage",
+    "Packaging",
+    "RenamingUnpickler",
+    "get_loader_from_installed_package",
+    "install_package_and_get_loader",
+    "list_installed",
+    "prune",
+    "uninstall",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home, __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,76 @@
+"""The import closure: the modules of the tree that the payload needs, directly and through others.
+
+Everything in the tree travels, needed or not. The closure tells which problems matter: a module in it that does not
+parse, or that imports code of the project outside the tree, would fail where the package lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..runtime.names import lies_in
+from .origins import Origins
+from .relocation import Import
+from .snapshot import Snapshot, SnapshotFile
+
+__all__ = ["Closure"]
+
+
+@dataclass(frozen=True)
+class Closure:
+    """The needed modules' files, and what in them would fail."""
+
+    files: tuple[SnapshotFile, ...]
+    problems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, modules: Iterable[str], snapshot: Snapshot, origins: Origins) -> Closure:
+        """The closure of `modules`, given by their full names in this process."""
+        root = snapshot.tree.root
+        known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
+        waiting = [module[len(root) + 1 :] for module in sorted(set(modules)) if lies_in(module, root)]
+        files: dict[str, SnapshotFile] = {}
+        problems: list[str] = []
+        while waiting:
+            name = waiting.pop()
+            while name and name not in known:  # a name in a module, or a package without __init__.py
+                name = name.rpartition(".")[0]
+            if name in files or name not in known:
+                continue
+            file = files[name] = known[name]
+            if name:
+                waiting.append(name.rpartition(".")[0])
+            if file.syntax_error is not None:
+                line, message = file.syntax_error
+                problems.append(
+                    f"{file.source.location}:{line} does not parse ({message}), and the payload needs it. Correct it."
+                )
+                continue
+            package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
+            for imported in file.imports():
+                waiting += _inside(imported, package)
+                problems += _outside(imported, file, origins)
+        return cls(tuple(files.values()), tuple(problems))
+
+
+def _inside(imported: Import, package: str) -> list[str]:
+    """The modules of the tree that an import may mean: relocated source names its own tree only relatively."""
+    if imported.level == 0:
+        return []
+    parts = package.split(".") if package else []
+    base = parts[: len(parts) - (imported.level - 1)] if imported.level <= len(parts) + 1 else []
+    whole = [*base, *(imported.module.split(".") if imported.module else [])]
+    return [".".join(whole), *([".".join([*whole, imported.name])] if imported.name else [])]
+
+
+def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str]:
+    if imported.level or imported.optional:
+        return []
+    where = origins.project_file(imported.module)
+    if where is None:
+        return []
+    return [
+        f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside tg/ ({where}) and will not be "
+        f"delivered. Move it under tg/, pass the value in the payload, or declare the distribution that brings it."
+    ]

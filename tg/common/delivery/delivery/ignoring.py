@@ -1,0 +1,99 @@
+"""What in the source tree does not travel: what machines leave there, and what a `.deliveryignore` names.
+
+A `.deliveryignore` may lie in any folder of the tree and holds for that folder and all below it. It is written like
+a `.gitignore`: one pattern a line, `#` comments, `!` takes back, a final `/` means folders only, a `/` elsewhere ties
+the pattern to the file's own folder, `*` and `?` stay within one name, `**` crosses folders, the last match decides.
+The file itself travels, so that a delivered package delivers the same files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+
+__all__ = ["FILE_NAME", "IgnoreRules", "is_dropping"]
+
+FILE_NAME = ".deliveryignore"
+
+_FOLDERS = frozenset(
+    "__pycache__ .git .hg .svn .bzr .idea .vscode .vs .ipynb_checkpoints .mypy_cache .ruff_cache .pytest_cache "
+    ".hypothesis .tox .nox .venv .eggs __MACOSX".split()
+)
+_FILES = re.compile(
+    "|".join(
+        translate(pattern)
+        for pattern in (
+            "*.py[co]", "*~", ".*.sw[a-p]", ".#*", "#*#", "*.kate-swp", ".~lock.*#", ".DS_Store", "._*", "Thumbs.db",
+            "desktop.ini", ".nfs*", ".git", ".coverage",
+        )
+    )
+)  # fmt: skip
+
+
+def is_dropping(name: str, *, is_folder: bool) -> bool:
+    """Whether a file or folder of that name is left by editors, version control, Python or the system."""
+    return name in _FOLDERS if is_folder else _FILES.match(name) is not None
+
+
+@dataclass(frozen=True)
+class _Rule:
+    pattern: re.Pattern[str]
+    folders_only: bool
+    takes_back: bool
+
+
+@dataclass(frozen=True)
+class IgnoreRules:
+    """The rules that hold in one folder: those of the folders above it, then its own."""
+
+    rules: tuple[_Rule, ...] = ()
+
+    def with_file(self, text: str, folder: str) -> IgnoreRules:
+        """These rules and those of a `.deliveryignore` in `folder`, a path below the tree's root with `/`."""
+        return IgnoreRules((*self.rules, *(rule for line in text.splitlines() if (rule := _rule(line, folder)))))
+
+    def ignores(self, path: str, *, is_folder: bool) -> bool:
+        """Whether a path below the tree's root is left out; what lies in an ignored folder need not be asked for."""
+        for rule in reversed(self.rules):
+            if (is_folder or not rule.folders_only) and rule.pattern.fullmatch(path):
+                return not rule.takes_back
+        return False
+
+
+def _rule(line: str, folder: str) -> _Rule | None:
+    line = re.sub(r"(?<!\\) +$", "", line.rstrip("\r\n"))
+    if not line or line.startswith("#"):
+        return None
+    takes_back = line.startswith("!")
+    line = line[1:] if takes_back else line
+    folders_only = line.endswith("/")
+    line = line.rstrip("/")
+    tied = "/" in line
+    base = re.escape(folder + "/") if folder else ""
+    pattern = base + ("" if tied else "(?:.*/)?") + _translated(line.lstrip("/"))
+    return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
+
+
+def _translated(pattern: str) -> str:
+    """A pattern as a regular expression. `**/`, `/**/` and `/**` cross folders, everything else stays in one."""
+    result = ""
+    position = 0
+    while position < len(pattern):
+        rest = pattern[position:]
+        if rest.startswith("**/") and (position == 0 or pattern[position - 1] == "/"):
+            result, position = result + "(?:.*/)?", position + 3
+        elif rest == "**" and (position == 0 or pattern[position - 1] == "/"):
+            result, position = result + ".+", position + 2
+        elif rest[0] == "*":
+            result, position = result + "[^/]*", position + 1
+        elif rest[0] == "?":
+            result, position = result + "[^/]", position + 1
+        elif rest[0] == "[" and (match := re.match(r"\[([!^]?)(\]?[^\]]*)\]", rest)):
+            inside = match[2].replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
+            result, position = f"{result}(?!/)[{'^' if match[1] else ''}{inside}]", position + match.end()
+        elif rest[0] == "\\" and len(rest) > 1:
+            result, position = result + re.escape(rest[1]), position + 2
+        else:
+            result, position = result + re.escape(rest[0]), position + 1
+    return result

@@ -1,0 +1,116 @@
+"""Installing a package for use in this process, and finding those that are installed.
+
+Nothing is installed into site-packages but missing dependencies: the package goes to the store, and its folder joins
+`sys.path`. What it needs is looked at before anything of it is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from os import PathLike
+from pathlib import Path
+
+from ...logger import Logger
+from ..runtime.entry_point import EntryPoint
+from ..runtime.errors import PackageNotFound
+from ..runtime.module_tree import ModuleTree
+from .facts import PackageFacts
+from .requirements import install_missing
+from .store import InstalledPackage, Store
+
+__all__ = ["get_loader_from_installed_package", "install_package_and_get_loader", "uninstall"]
+
+
+def install_package_and_get_loader(
+    package_location: str | PathLike[str], *, silent: bool = False, install_dependencies: bool = True
+) -> EntryPoint:
+    """Install a package file and return its entry point.
+
+    Installing what is installed already does nothing. When this process has imported another content of the same
+    UID, the new one takes its place: new loads get the new code, objects of the old keep theirs.
+
+    With `install_dependencies`, requirements that are missing are installed with uv, or pip where uv is not there.
+    Raises `PackageRejected` for a file that is not the package that was made, `IncompatiblePackage` when it needs a
+    newer Python or a newer delivery, `DependencyProblem` when requirements are missing or conflict with what is
+    installed; nothing has been imported then.
+    """
+    package = Store().install(Path(package_location).absolute())
+    install_missing(package.facts, install=install_dependencies, silent=silent)
+    return _entry_point(package, silent=silent)
+
+
+def get_loader_from_installed_package(name: str, version: str | None = None, *, silent: bool = True) -> EntryPoint:
+    """The entry point of a package that is installed: in the store, or by pip.
+
+    `name` is a UID (`example_job__0_0_0`) or the name given to `Packaging`. Raises `PackageNotFound` when there is
+    none, or when there are several versions and none is named.
+    """
+    package = Store().find(name, version)
+    if package is not None:
+        return _entry_point(package, silent=silent)
+    folder = _folder_from_pip(name, version)
+    if folder is None:
+        raise PackageNotFound(
+            f"no package {name!r}{f' of version {version}' if version else ''} is installed, neither in {Store().root} nor by "
+            f"pip. install_package_and_get_loader(file) installs one."
+        )
+    return EntryPoint.of_folder(folder)
+
+
+def uninstall(package: str | EntryPoint | InstalledPackage, version: str | None = None) -> None:
+    """Take a package out of this process and out of the store.
+
+    `package` is a UID, the name given to `Packaging`, an entry point, or an entry of `list_installed()`. Raises
+    `PackageNotFound` when the store has no such package; what pip installed, pip uninstalls.
+    """
+    store = Store()
+    if isinstance(package, InstalledPackage):
+        found: InstalledPackage | None = package
+    elif isinstance(package, EntryPoint):
+        folder = package.resources_location.parent
+        found = next((one for one in store.packages() if one.folder == folder), None)
+    else:
+        found = store.find(package, version)
+    if found is None:
+        raise PackageNotFound(f"{package} is not in {store.root}. list_installed() shows what is.")
+    ModuleTree(found.module_name, found.folder).unload()
+    store.remove(found)
+
+
+def _entry_point(package: InstalledPackage, *, silent: bool) -> EntryPoint:
+    replaced = ModuleTree(package.module_name, package.folder).take_over()
+    if not silent:
+        Logger.info(f"{package.module_name} is installed" + (" and takes the place of the one loaded" if replaced else ""))
+    return EntryPoint(**package.facts.properties, resources_location=package.folder / "resources")
+
+
+def _folder_from_pip(name: str, version: str | None) -> Path | None:
+    """The folder `UID/` in site-packages, found by UID or by the name of the distribution."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    modules = [name]
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        pass
+    else:
+        modules += sorted({str(file).split("/")[0] for file in found.files or () if str(file).endswith("/package.json")})
+    for module in modules:
+        if not module.isidentifier():
+            continue
+        spec = importlib.util.find_spec(module)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            facts = _facts_in(Path(place))
+            if facts is not None and version in (None, facts.uid.version):
+                return Path(place)
+    return None
+
+
+def _facts_in(folder: Path) -> PackageFacts | None:
+    """The facts of the package in a folder `UID/`, if it is one."""
+    try:
+        content = json.loads((folder / "package.json").read_bytes())
+        return PackageFacts.from_json(content)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,176 @@
+"""Where code comes from, and so whether it will be there where the package lands.
+
+The source tree travels; the standard library and installed distributions are there, or are installed from the
+package's dependencies; everything else stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+from ..runtime.names import lies_in
+
+__all__ = ["Origins"]
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Tells code of the tree, of Python, of distributions and of the project apart.
+
+    `root` is the tree's name in this process, `portions` its folders, `distributions` the normalised names of the
+    declared dependencies.
+    """
+
+    root: str
+    portions: tuple[Path, ...]
+    distributions: frozenset[str] = field(default_factory=frozenset)
+
+    def problem_of(self, definition: type | FunctionType) -> str | None:
+        """Why a class or function that the payload refers to would not be there; `None` when it will."""
+        module, name = definition.__module__, definition.__qualname__
+        if "<lambda>" in name:
+            return f"a lambda{_at(definition)}. Write a function in a module of tg/ instead"
+        kind = "class" if isinstance(definition, type) else "function"
+        if "<locals>" in name:
+            return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
+        if module == "__main__":
+            return f"{kind} {name}{_at(definition)}, which is in {self._main()}. Move it into a module of tg/"
+        if lies_in(module, self.root):
+            return self._not_importable(definition, kind)
+        where = self.project_file(module)
+        if where is None:
+            return None
+        for portion in self.portions:
+            if where.is_relative_to(portion):
+                inside = where.relative_to(portion).with_suffix("")
+                proper = ".".join([self.root, *(part for part in inside.parts if part != "__init__")])
+                return (
+                    f"{kind} {module}.{name}{_at(definition)}, which is in tg/ but was imported as {module}. "
+                    f"Import it from {proper}"
+                )
+        hint = ""
+        if "tg" in where.parts:
+            hint = (
+                " (that folder named tg is not one that this process imports tg from: a folder tg/ with an __init__.py "
+                "hides all others, and then all of tg/ must be one folder)"
+            )
+        return f"{kind} {module}.{name}{_at(definition)}, which is outside tg/{hint} and will not be delivered. Move it into tg/"
+
+    def project_file(self, module: str) -> Path | None:
+        """The file or folder of a module that will not be there: not of Python, and of no distribution."""
+        top = module.partition(".")[0]
+        if top in sys.stdlib_module_names or top == "__main__" or lies_in(module, self.root):
+            return None
+        loaded = sys.modules.get(module)
+        if loaded is not None and getattr(loaded, "__file__", None):
+            places = [str(loaded.__file__)]
+        else:
+            places = _places_of(top)
+        outside = [place for place in places if not self._is_installed(place)]
+        if not outside or len(outside) < len(places) or self._is_declared(top):
+            return None
+        return Path(os.path.abspath(outside[0]))
+
+    def _not_importable(self, definition: Any, kind: str) -> str | None:
+        found: Any = sys.modules.get(definition.__module__)
+        for part in definition.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is definition:
+            return None
+        there = "nothing is there" if found is None else "another object is there"
+        return (
+            f"{kind} {definition.__module__}.{definition.__qualname__}{_at(definition)}, but under that name {there}. "
+            f"After reloading a module, make the job anew"
+        )
+
+    def _main(self) -> str:
+        main = sys.modules.get("__main__")
+        file = getattr(main, "__file__", None)
+        if file is None:
+            return "a notebook or an interactive session (__main__)"
+        for portion in self.portions:
+            if Path(file).resolve().is_relative_to(portion.resolve()):
+                return f"the file that is run ({file}), and so named __main__; start from another file"
+        return "__main__"
+
+    def _is_installed(self, place: str) -> bool:
+        return os.path.realpath(place).startswith(self._installed) or place.startswith(self._installed)
+
+    @cached_property
+    def _installed(self) -> tuple[str, ...]:
+        """Folders of Python and of site-packages, each ending with a separator."""
+        folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+        folders |= {*site.getsitepackages(), site.getusersitepackages()}
+        folders |= {entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")}
+        both = {folder for folder in folders if folder} | {os.path.realpath(folder) for folder in folders if folder}
+        return tuple(folder.rstrip(os.sep) + os.sep for folder in sorted(both))
+
+    def _is_declared(self, top: str) -> bool:
+        """Whether a declared dependency brings the module, from a folder of its own (editable installs)."""
+        if not self.distributions:
+            return False
+        if _normalised(top) in self.distributions:
+            return True
+        from importlib.metadata import packages_distributions
+
+        return any(_normalised(name) in self.distributions for name in packages_distributions().get(top, ()))
+
+
+def distribution_names(requirements: Iterable[str]) -> frozenset[str]:
+    """The normalised names (PEP 503) in a list of requirements."""
+    import re
+
+    names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement) for requirement in requirements)
+    return frozenset(_normalised(match[1]) for match in names if match)
+
+
+def _normalised(name: str) -> str:
+    import re
+
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _places_of(top: str) -> list[str]:
+    """Where a top-level module would be imported from; nowhere when it is not there, is frozen or built in."""
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.has_location and spec.origin:
+        return [spec.origin]
+    return list(spec.submodule_search_locations or ())
+
+
+def _at(definition: Any) -> str:
+    """` (file:line)` of a class or function, as far as Python knows it."""
+    code = _code_of(definition)
+    if isinstance(definition, type):
+        import inspect
+
+        try:
+            file = inspect.getsourcefile(definition)
+            return f" ({file}:{inspect.getsourcelines(definition)[1]})"
+        except (OSError, TypeError):  # made by exec, in a notebook, or compiled: a method's place will do
+            pass
+    return f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+
+
+def _code_of(definition: Any) -> CodeType | None:
+    if isinstance(definition, FunctionType):
+        return definition.__code__
+    for value in vars(definition).values():
+        if isinstance(value, FunctionType) and value.__module__ == definition.__module__:
+            return value.__code__
+    return None

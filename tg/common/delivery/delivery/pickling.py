@@ -1,0 +1,230 @@
+"""Pickling the payload: under the names of the package, the same bytes for the same objects, big buffers beside it.
+
+A resource is a *prologue* and a *body*. The body is what the standard pickler writes; the prologue comes before it
+in the same stream, makes objects that the body refers to, and puts them into the unpickler's memo. In it stand
+
+1. the classes and functions of the source tree, under the package's names. The body has no name of the tree in it, so it
+   is the same for every UID, and the UID can be made from it;
+2. sets of plain values, in sorted order, since their own order changes with every process (`PYTHONHASHSEED`);
+3. bytes of 64 KiB and more, which the pickler itself never puts out of band (PEP 574 leaves that to the type).
+
+The pickler finds these objects in its memo and writes a reference. A first pass, written nowhere, finds them, and
+finds all that cannot be pickled or would not be delivered before anything is written.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from ..runtime.errors import UndeliverablePayload
+from ..runtime.names import lies_in, rename
+from ..runtime.resources import BUFFER_THRESHOLD_BYTES
+from .obstacles import find_obstacles
+from .origins import Origins
+from .torch_storage import StorageReducer
+
+__all__ = ["PickledResource", "pickle_resource"]
+
+_PROTOCOL = 5
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
+
+
+@dataclass(frozen=True)
+class PickledResource:
+    """One payload object, pickled but for the names of the package.
+
+    `globals` are the modules and qualified names of the tree's classes and functions in it, in memo order; `values`
+    the opcodes that make the rest of the prologue; `buffers` are one-dimensional views of bytes, in load order.
+    """
+
+    key: str
+    globals: tuple[tuple[str, str], ...]
+    values: bytes
+    body: bytes
+    buffers: tuple[memoryview, ...]
+
+    def dump(self, from_module: str, to_module: str) -> bytes:
+        """The pickle, with the tree's root `from_module` named `to_module`."""
+        named = [_global(rename(module, from_module, to_module), name) for module, name in self.globals]
+        return b"".join([pickle.PROTO, bytes([_PROTOCOL]), *named, self.values, self.body])
+
+
+def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
+    """Pickle one object of the payload.
+
+    Raises `UndeliverablePayload` with every place in it that cannot be pickled, or whose code would not be
+    delivered.
+    """
+    scout = _Scout(origins)
+    try:
+        scout.dump(value)
+        unclear = scout.found_problem
+    except RecursionError as error:
+        raise UndeliverablePayload(
+            "payload", [f"{key} is nested deeper than Python can pickle. Keep long chains in a list."]
+        ) from error
+    except Exception:  # whatever the objects' own code raises; the slow search tells where
+        unclear = True
+    if unclear:
+        problems = find_obstacles(key, value, origins)
+        raise UndeliverablePayload("payload cannot be delivered", problems)
+    prologue = _Prologue()
+    for module, name, tree_object in scout.globals.values():
+        prologue.remember(tree_object)
+    values = []
+    for plain in scout.sets.values():
+        values.append(_sorted_set(plain))
+        prologue.remember(plain)
+    buffers: list[pickle.PickleBuffer] = []
+    for big in scout.big_bytes.values():
+        values.append(_out_of_band(type(big)))
+        buffers.append(pickle.PickleBuffer(big))
+        prologue.remember(big)
+    file = io.BytesIO()
+    # Without torch the pickler calls nothing of ours for each object.
+    kind = _TorchPickler if "torch" in sys.modules else pickle.Pickler
+    body = kind(file, _PROTOCOL, buffer_callback=_callback(buffers))
+    body.memo = prologue.memo
+    body.dump(value)
+    return PickledResource(
+        key=key,
+        globals=tuple((module, name) for module, name, _ in scout.globals.values()),
+        values=b"".join(values),
+        body=file.getvalue()[2:],  # the prologue has said which protocol it is
+        buffers=tuple(buffer.raw() for buffer in buffers),
+    )
+
+
+class _Prologue:
+    """The pickler's memo as the prologue leaves it: `{id: (index, object)}`."""
+
+    def __init__(self) -> None:
+        self.memo: dict[int, tuple[int, Any]] = {}
+
+    def remember(self, value: Any) -> None:
+        self.memo[id(value)] = (len(self.memo), value)
+
+
+class _Nowhere(io.RawIOBase):
+    """Takes what is written and forgets it."""
+
+    def write(self, data: Any, /) -> int:
+        return len(data)
+
+
+class _TorchPickler(pickle.Pickler):
+    """The standard pickler, which learns what torch's storages are: buffers."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._storages = StorageReducer()
+
+    def reducer_override(self, value: Any, /) -> Any:
+        return self._storages.reduce(value)
+
+
+class _Scout(pickle.Pickler):
+    """The first pass: sees every object, writes nothing."""
+
+    def __init__(self, origins: Origins) -> None:
+        super().__init__(_Nowhere(), _PROTOCOL, buffer_callback=lambda buffer: False)
+        self._origins = origins
+        self._storages = StorageReducer()
+        self.globals: dict[int, tuple[str, str, Any]] = {}
+        self.sets: dict[int, set[Any] | frozenset[Any]] = {}
+        self.big_bytes: dict[int, bytes | bytearray] = {}
+        self.found_problem = False
+
+    def persistent_id(self, value: Any, /) -> None:
+        """Called for every object before anything else is done with it; `None` lets the pickler go on."""
+        kind = type(value)
+        if kind is set or kind is frozenset:
+            if len(value) > 1 and all(_is_plain(item) for item in value):
+                self.sets[id(value)] = value
+        elif (kind is bytes or kind is bytearray) and len(value) >= BUFFER_THRESHOLD_BYTES:
+            self.big_bytes[id(value)] = value
+
+    def reducer_override(self, value: Any, /) -> Any:
+        if isinstance(value, type) or isinstance(value, FunctionType):
+            if self._origins.problem_of(value) is not None:
+                self.found_problem = True
+                return str, ()  # something harmless, so that the rest is looked at
+            self._note(value, value.__module__, value.__qualname__)
+            return NotImplemented
+        storage = self._storages.reduce(value)
+        kind = type(value)
+        if storage is not NotImplemented or kind in copyreg.dispatch_table:
+            return storage
+        if kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
+            return NotImplemented
+        reduced = value.__reduce_ex__(_PROTOCOL)
+        if isinstance(reduced, str):  # "I am the global of this name": type variables, sentinels
+            self._note(value, getattr(value, "__module__", ""), reduced)
+        return reduced
+
+    def _note(self, value: Any, module: str, name: str) -> None:
+        if lies_in(module, self._origins.root):
+            self.globals.setdefault(id(value), (module, name, value))
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in _PLAIN or (type(value) is tuple and all(_is_plain(item) for item in value))
+
+
+def _callback(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    def take(buffer: pickle.PickleBuffer) -> bool:
+        """Keep big buffers out of the stream. A true answer leaves the buffer in it."""
+        if buffer.raw().nbytes < BUFFER_THRESHOLD_BYTES:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return take
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode("utf-8", "surrogatepass")
+    if len(encoded) < 256:
+        return pickle.SHORT_BINUNICODE + bytes([len(encoded)]) + encoded
+    return pickle.BINUNICODE + struct.pack("<I", len(encoded)) + encoded
+
+
+def _global(module: str, name: str) -> bytes:
+    return _text(module) + _text(name) + pickle.STACK_GLOBAL + pickle.MEMOIZE + pickle.POP
+
+
+def _sorted_set(value: set[Any] | frozenset[Any]) -> bytes:
+    """`set([...])`, in an order that follows from the values alone."""
+    opcodes = [_text("builtins"), _text(type(value).__name__), pickle.STACK_GLOBAL, pickle.MARK]
+    opcodes += sorted(_plain_opcodes(item) for item in value)
+    opcodes += [pickle.LIST, pickle.TUPLE1, pickle.REDUCE, pickle.MEMOIZE, pickle.POP]
+    return b"".join(opcodes)
+
+
+def _plain_opcodes(value: Any) -> bytes:
+    if type(value) is tuple:
+        return b"".join([pickle.MARK, *map(_plain_opcodes, value), pickle.TUPLE])
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, 4)
+    pickler.fast = True  # no memo: the numbers in it are the prologue's
+    pickler.dump(value)
+    return _without_frame(file.getvalue())
+
+
+def _without_frame(pickled: bytes) -> bytes:
+    """The opcodes alone: no PROTO, no FRAME, no STOP."""
+    start = 2 + (9 if pickled[2:3] == pickle.FRAME else 0)
+    return pickled[start:-1]
+
+
+def _out_of_band(kind: type[bytes] | type[bytearray]) -> bytes:
+    opcodes = [_text("builtins"), _text(kind.__name__), pickle.STACK_GLOBAL, pickle.NEXT_BUFFER]
+    return b"".join([*opcodes, pickle.TUPLE1, pickle.REDUCE, pickle.MEMOIZE, pickle.POP])

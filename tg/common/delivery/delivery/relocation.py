@@ -1,0 +1,219 @@
+"""Relocation of source: `import tg.x` is made to mean the package's own tree, wherever that tree is.
+
+An absolute import of the tree becomes the relative import that means the same: `from tg.x import y` in `tg/a/b.py`
+becomes `from ..x import y`. So relocated text is the same for every UID, and works under any name that a tree gets
+(see `runtime/module_tree.py`); a delivered package can be delivered again as it is.
+
+| written in `tg/a/b.py`            | relocated                                                |
+|-----------------------------------|----------------------------------------------------------|
+| `from tg.x import y`              | `from ..x import y`                                      |
+| `from tg import x`                | `from .. import x`                                       |
+| `import tg.x.y as z`              | `from ..x import y as z`                                 |
+| `import tg`                       | `from ... import tg`                                     |
+| `import tg.x`                     | `from .. import x as tg; from ... import tg`             |
+| `import_module("tg.x")`           | `import_module("..x", __spec__.parent)`                  |
+
+Only the statement itself changes: lines keep their numbers, the file its encoding and its line ends. Names that are
+made at run time cannot be seen here; they are reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+
+from ..runtime.names import lies_in
+
+__all__ = ["Import", "Relocated", "imports_of", "may_need_relocation", "relocate"]
+
+# What may refer to the tree absolutely. Everything else is spared the parser.
+_CANDIDATE = (
+    rb"\b(?:import_module|__import__)\b"
+    rb"|\b(?:from|import)\b[^\n]*(?:\b%(root)s\b|\\\r?(?:\n|$))"
+    rb"|\b(?:files|find_spec|get_data|run_module)\b\s*\(\s*[\"']%(root)s\b"
+)
+_TAKE_MODULE_NAMES = frozenset({"import_module", "__import__", "files", "find_spec", "get_data", "run_module"})
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_BREAK = re.compile(r"\\(\r\n|\r|\n)")
+_BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
+_FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
+_TOP = "tg"
+
+
+@dataclass(frozen=True)
+class Relocated:
+    """Relocated source, and what could not be: the places, as `(line number, what stands there)`."""
+
+    source: bytes
+    unresolved: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name, as in `from module import name`; `level` counts the leading dots.
+
+    `optional`: the code goes on without it, since it stands in a `try` that catches the ImportError, or is there
+    for type checkers only.
+    """
+
+    line: int
+    level: int
+    module: str
+    name: str | None
+    optional: bool
+
+
+def may_need_relocation(source: bytes, root: str) -> bool:
+    """Whether it is worth parsing `source` to look for absolute references to `root`: what it says no to has none."""
+    return re.search(_CANDIDATE % {b"root": re.escape(root.encode())}, source) is not None
+
+
+def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
+    """Make the absolute references to `root` in one module relative.
+
+    `package_depth` is the number of packages between the root and the module: 0 for `root/a.py` and
+    `root/__init__.py`, 1 for `root/p/a.py` and `root/p/__init__.py`. Raises `SyntaxError` as the compiler does.
+    """
+    tree = ast.parse(source)
+    encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+    text = _Text(source.decode(encoding))
+    unresolved = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and lies_in(node.module, root):
+            _relocate_from(node, text, root, package_depth)
+        elif isinstance(node, ast.Import) and any(lies_in(alias.name, root) for alias in node.names):
+            _relocate_import(node, text, root, package_depth)
+        elif isinstance(node, ast.Call) and (place := _look_at_call(node, text, root, package_depth)) is not None:
+            unresolved.append(place)
+    relocated = text.edited()
+    return Relocated(relocated.encode(encoding) if relocated != text.text else source, tuple(sorted(unresolved)))
+
+
+def imports_of(source: bytes) -> list[Import]:
+    """Every import of a module, those in functions too. Raises `SyntaxError` as the compiler does."""
+    found: list[Import] = []
+    _collect(ast.parse(source), False, found)
+    return found
+
+
+def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            found += [Import(child.lineno, 0, alias.name, None, optional) for alias in child.names]
+        elif isinstance(child, ast.ImportFrom):
+            found += [
+                Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
+            ]
+        elif isinstance(child, ast.Try) and any(_catches_import_error(handler) for handler in child.handlers):
+            for part in child.body:
+                _collect(ast.Module([part], []), True, found)
+            rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
+            _collect(rest, optional, found)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for part in child.body:
+                _collect(ast.Module([part], []), True, found)
+            _collect(ast.Module(child.orelse, []), optional, found)
+        elif not isinstance(child, ast.expr):
+            _collect(child, optional, found)
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = {name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "") for name in caught}
+    return bool(names & {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+
+
+class _Text:
+    """Source text, and the edits to be made to it; positions come from the parser."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._lines = _LINE.findall(text)
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line))
+        self._edits: list[tuple[int, int, str]] = []
+
+    def span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
+        """Where a node begins and ends; the parser counts lines from 1 and columns in bytes of UTF-8."""
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Note an edit. Line breaks that it takes away are put back, so that all lines keep their numbers."""
+        self._edits.append((start, end, text))
+
+    def edited(self) -> str:
+        """The text with all edits made, and unchanged where there are none."""
+        result, done = [], 0
+        for start, end, text in sorted(self._edits):
+            result += [self.text[done:start], text]
+            done = end
+        return "".join([*result, self.text[done:]])
+
+    def _offset(self, line: int, column: int) -> int:
+        return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
+
+
+def _relocate_from(node: ast.ImportFrom, text: _Text, root: str, depth: int) -> None:
+    """`from tg.x import …`: the dotted name is all that changes."""
+    start, end = text.span(node)
+    match = _FROM.match(text.text, start, end)
+    assert match is not None and node.module is not None
+    broken = "".join(f"\\{line_break}" for line_break in _BREAK.findall(match["module"]))
+    text.replace(*match.span("module"), "." * (depth + 1) + node.module[len(root) + 1 :] + broken)
+
+
+def _relocate_import(node: ast.Import, text: _Text, root: str, depth: int) -> None:
+    """`import tg.x, os`: one statement for each name, on the same line, since only `from` can be relative."""
+    here = "." * (depth + 1)
+    parts = []
+    for alias in node.names:
+        if not lies_in(alias.name, root):
+            parts.append("import " + alias.name + (f" as {alias.asname}" if alias.asname else ""))
+            continue
+        parent, _, last = alias.name[len(root) + 1 :].rpartition(".")
+        if alias.asname:
+            parts.append(f"from {here}{parent} import {last} as {alias.asname}" if last else _root_as(alias.asname, here))
+        else:
+            if last:
+                parts.append(f"from {here}{parent} import {last} as {_TOP}")
+            parts.append(_root_as(_TOP, here))
+    start, end = text.span(node)
+    keyword, _, rest = "; ".join(parts).partition(" ")
+    broken = "".join(f"\\{line_break}" for line_break in _BREAK.findall(text.text[start:end]))
+    text.replace(start, end, f"{keyword} {broken}{rest}")
+
+
+def _root_as(name: str, here: str) -> str:
+    """The root itself: it is the attribute `tg` of the package above it."""
+    return f"from {here}. import {_TOP}" + (f" as {name}" if name != _TOP else "")
+
+
+def _look_at_call(node: ast.Call, text: _Text, root: str, depth: int) -> tuple[int, str] | None:
+    """Relocate a module name that is given to a function, or tell why it cannot be."""
+    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+    if function not in _TAKE_MODULE_NAMES or not node.args:
+        return None
+    start, end = text.span(node)
+    shown = " ".join(text.text[start:end].split())
+    name, more = node.args[0], len(node.args) > 1 or bool(node.keywords)
+    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+        if not lies_in(name.value, root):
+            return None
+        if function == "import_module" and not more:
+            relative = "." * (depth + 1) + name.value[len(root) + 1 :]
+            text.replace(*text.span(name), f'"{relative}", __spec__.parent')
+            return None
+        return node.lineno, shown
+    if function not in ("import_module", "__import__") or (more and function == "import_module"):
+        return None  # a package is given: the name is a relative one
+    begin = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else None
+    if isinstance(begin, ast.Constant) and "." in str(begin.value) and str(begin.value).split(".")[0] != root:
+        return None  # f"plugins.{name}": made at run time, but certainly not in the tree
+    return node.lineno, shown

@@ -1,0 +1,129 @@
+"""What a package needs, against what is installed: missing requirements are installed, conflicts are an error.
+
+A running process must not have its packages exchanged under it: what is installed stays, and what is missing is added
+to it. A requirement that another version is installed for is a conflict, and is for the user to solve.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from ...logger import Logger
+from ..runtime.errors import CommandFailed, DependencyProblem
+from .facts import PackageFacts
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = ["check_requirements", "install_missing"]
+
+
+def check_requirements(texts: Sequence[str]) -> list[Requirement]:
+    """Parse requirements (PEP 508). Raises `DependencyProblem` with every one that is none, a marker under the place."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    parsed, problems = [], []
+    for text in texts:
+        try:
+            parsed.append(Requirement(text))
+        except InvalidRequirement as error:
+            problems.append(f"{text!r} is not a requirement: {error}")
+    if problems:
+        raise DependencyProblem("\n".join([*problems, "Write it as for pip, for example 'pandas>=2'."]), problems=problems)
+    return parsed
+
+
+def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None:
+    """See to it that all requirements of a package are met in this environment.
+
+    Raises `DependencyProblem` when installed versions conflict, or when something is missing and `install` is not
+    set; `CommandFailed` when installing does not work.
+    """
+    texts = facts.requirements()
+    if not texts:
+        return
+    missing, conflicts = [], []
+    for requirement in check_requirements(texts):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        installed = _installed_version(requirement.name)
+        if installed is None:
+            missing.append(str(requirement))
+        elif not requirement.specifier.contains(installed, prereleases=True):
+            conflicts.append(f"{facts.module_name} needs {requirement}, and {requirement.name} {installed} is installed")
+    if conflicts:
+        raise DependencyProblem(
+            "; ".join(conflicts) + ". Deliver with a requirement that fits, or run it in an environment of its own.",
+            problems=conflicts,
+        )
+    if not missing:
+        return
+    if not install:
+        raise DependencyProblem(
+            f"{facts.module_name} needs {', '.join(missing)}, which is not installed. Install it, or leave "
+            f"install_dependencies=True.",
+            problems=missing,
+        )
+    if not silent:
+        Logger.info(f"Installing {', '.join(missing)}")
+    _install(missing, facts)
+    importlib.invalidate_caches()
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _install(missing: Sequence[str], facts: PackageFacts) -> None:
+    """Add requirements to this environment, all that is installed being held at its version."""
+    import tempfile
+    from pathlib import Path
+
+    held = {one.metadata["Name"]: one.version for one in metadata.distributions() if one.metadata["Name"]}
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "installed.txt")
+        constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(held.items())), encoding="utf-8")
+        uv = _find_uv()
+        if uv is not None:
+            command = [uv, "pip", "install", "--python", sys.executable]
+        else:
+            command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+        command += ["--quiet", "--constraint", str(constraints), *missing]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    said = (done.stderr or done.stdout).strip()
+    if "onflict" in said or "nsatisfiable" in said:
+        raise DependencyProblem(
+            f"{facts.module_name} needs {', '.join(missing)}, which does not go together with what is installed:\n{said}\n"
+            f"Run it in an environment of its own.",
+            problems=list(missing),
+        )
+    raise CommandFailed(
+        f"installing {', '.join(missing)} for {facts.module_name} failed with status {done.returncode}:\n{said}",
+        command=command,
+        return_code=done.returncode,
+        stdout=done.stdout,
+        stderr=done.stderr,
+    )
+
+
+def _find_uv() -> str | None:
+    """uv of this environment, or on the PATH."""
+    try:
+        from uv import find_uv_bin
+    except ImportError:
+        return shutil.which("uv")
+    try:
+        return str(find_uv_bin())
+    except FileNotFoundError:
+        return shutil.which("uv")

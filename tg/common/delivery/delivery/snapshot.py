@@ -1,0 +1,211 @@
+"""A snapshot: the source tree's files as they are at one moment, relocated and hashed, and what was found out on the way.
+
+What was found out about a file is kept in `Loc.cache` for as long as the file does not change, so delivering again after a
+small change parses and hashes what has changed and nothing else. A file counts as unchanged while its size, times and
+inode are the same; one that was changed just before it was read is looked at again, since a second change within one
+tick of the clock would not show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...locations import Loc
+from ..runtime.errors import UndeliverableSource
+from . import syntax
+from .relocation import Import, imports_of, may_need_relocation, relocate
+from .source_tree import SourceFile, SourceTree
+
+__all__ = ["Snapshot", "SnapshotFile"]
+
+_FORMAT = 1
+_TOP = "tg"  # what source calls its own tree, whatever name the tree has in this process
+
+
+@dataclass
+class _Facts:
+    """What is known about one file, as long as it has this signature."""
+
+    signature: list[int]
+    sha256: str  # of what travels, that is after relocation
+    relocated: bool = False
+    unresolved: list[tuple[int, str]] = field(default_factory=list)
+    error: tuple[int, str] | None = None  # line and message, for a module that does not parse
+    checked: bool = True
+    imports: list[list[Any]] | None = None  # filled in when the import closure comes by
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    """One file as it travels."""
+
+    source: SourceFile
+    data: bytes
+    executable: bool
+    facts: _Facts
+
+    @property
+    def path(self) -> str:
+        """The path below the root, with `/`."""
+        return self.source.path
+
+    @property
+    def sha256(self) -> str:
+        """Of `data`, in hexadecimal digits."""
+        return self.facts.sha256
+
+    @property
+    def syntax_error(self) -> tuple[int, str] | None:
+        """Line and message, when this is a module that does not parse."""
+        return self.facts.error
+
+    @property
+    def unresolved(self) -> list[tuple[int, str]]:
+        """Lines, and what stands there, where a module is imported by a name made at run time."""
+        return self.facts.unresolved
+
+    def imports(self) -> list[Import]:
+        """What the module imports. Raises `SyntaxError` when it does not parse."""
+        if self.facts.imports is None:
+            found = imports_of(self.data)
+            self.facts.imports = [[item.line, item.level, item.module, item.name, item.optional] for item in found]
+        return [Import(*item) for item in self.facts.imports]
+
+
+class Snapshot:
+    """All files of a tree as they travel, sorted by path."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self.tree = tree
+        self._cache = _Cache(tree)
+        self.files = tuple(_read(file, self._cache) for file in tree.files)
+        self.by_path = {file.path: file for file in self.files}
+        self._check_syntax()
+
+    def remember(self) -> None:
+        """Keep what was found out for the next time. Without a place to write it, the next time finds it out again."""
+        self._cache.write({file.source.location: file.facts for file in self.files})
+
+    def digest(self) -> str:
+        """SHA-256 of all paths and contents, in hexadecimal digits."""
+        lines = (f"{file.sha256} {'x' if file.executable else '-'} {file.path}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _check_syntax(self) -> None:
+        new = [file for file in self.files if not file.facts.checked]
+        for file, error in zip(new, syntax.first_errors([(file.path, file.data) for file in new]), strict=True):
+            file.facts.error = error
+            file.facts.checked = True
+
+
+def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
+    started = time.time_ns()
+    try:
+        descriptor = os.open(file.location, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        message = f"{file.location} cannot be read: {error.strerror}. Make it readable, or name it in .deliveryignore."
+        raise UndeliverableSource("source tree", [message]) from error
+    try:
+        while True:
+            status = os.fstat(descriptor)
+            data = _read_all(descriptor, status.st_size)
+            after = os.fstat(descriptor)
+            if (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns) and len(data) == after.st_size:
+                break
+            os.lseek(descriptor, 0, os.SEEK_SET)  # somebody is writing it: read again
+    finally:
+        os.close(descriptor)
+    signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    facts = cache.known(file.location, signature)
+    if facts is None:
+        data, facts = _look_at(file, data, signature)
+        # A coarse clock (FAT, NFS, HFS+) shows by whole seconds.
+        slack = 100_000_000 if status.st_mtime_ns % 1_000_000_000 else 2_000_000_000
+        if max(status.st_mtime_ns, status.st_ctime_ns) > started - slack:
+            facts.signature = []
+    elif facts.relocated:
+        data = relocate(data, _TOP, file.path.count("/")).source
+    return SnapshotFile(file, data, bool(status.st_mode & 0o100), facts)
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    parts = [os.read(descriptor, size + 1)]
+    while parts[-1] and (len(parts) > 1 or len(parts[0]) != size):
+        parts.append(os.read(descriptor, 1 << 20))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _look_at(file: SourceFile, data: bytes, signature: list[int]) -> tuple[bytes, _Facts]:
+    if not file.path.endswith(".py"):
+        return data, _Facts(signature, hashlib.sha256(data).hexdigest())
+    if not may_need_relocation(data, _TOP):
+        return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=not data)
+    try:
+        relocated = relocate(data, _TOP, file.path.count("/"))
+    except (SyntaxError, ValueError):  # ValueError: null bytes, before Python 3.12
+        return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=False)
+    facts = _Facts(
+        signature,
+        hashlib.sha256(relocated.source).hexdigest(),
+        relocated=relocated.source is not data,
+        unresolved=list(relocated.unresolved),
+        checked=False,
+    )
+    return relocated.source, facts
+
+
+class _Cache:
+    """The file in `Loc.cache` for these portions and this Python; anything unreadable in it is as if it were not there."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        python = f"{sys.implementation.cache_tag}-{_FORMAT}"
+        key = "\n".join([python, *map(str, tree.portions)])
+        self._path = Loc.cache / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
+        self._read: dict[str, Any] = {}
+        try:
+            self._read = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            return
+        if not isinstance(self._read, dict):
+            self._read = {}
+
+    def known(self, location: str, signature: list[int]) -> _Facts | None:
+        entry = self._read.get(location)
+        if entry is None or entry[0] != signature:
+            return None
+        return _Facts(*entry)
+
+    def write(self, facts: dict[str, _Facts]) -> None:
+        entries = {location: list(self._entry(known)) for location, known in facts.items() if known.signature}
+        if entries == self._read:
+            return
+        text = json.dumps(entries, separators=(",", ":"))
+        temporary = None
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, self._path)
+        except OSError:
+            if temporary is not None and os.path.exists(temporary):
+                os.unlink(temporary)
+
+    @staticmethod
+    def _entry(facts: _Facts) -> Iterator[Any]:
+        yield facts.signature
+        yield facts.sha256
+        yield facts.relocated
+        yield [list(place) for place in facts.unresolved]
+        yield list(facts.error) if facts.error else None
+        yield facts.checked
+        yield facts.imports

@@ -1,0 +1,107 @@
+"""The entry point: what a loaded package offers. Its attributes are the facts of the package, its methods load it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+from . import resources
+from .module_tree import ModuleTree
+from .unpickling import RenamingUnpickler
+
+__all__ = ["EntryPoint"]
+
+
+class EntryPoint:
+    """A package that is ready to be used in this process.
+
+    Nothing of the package is imported until a resource is loaded. Entry points of any number of versions of one
+    package can be used side by side.
+    """
+
+    name: str
+    version: str
+    module_name: str
+    tg_import_path: str
+    original_tg_import_path: str
+    resources_location: Path
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        module_name: str,
+        tg_import_path: str,
+        original_tg_import_path: str,
+        resources_location: Path,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.module_name = module_name
+        self.tg_import_path = tg_import_path
+        self.original_tg_import_path = original_tg_import_path
+        self.resources_location = resources_location
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> EntryPoint:
+        """The entry point of the installed package whose folder `UID/` is given."""
+        facts = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        return cls(
+            name=facts["name"],
+            version=facts["version"],
+            module_name=facts["module_name"],
+            tg_import_path=facts["tg_import_path"],
+            original_tg_import_path=facts["original_tg_import_path"],
+            resources_location=folder / "resources",
+        )
+
+    @classmethod
+    def of_module(cls, module_name: str) -> EntryPoint:
+        """The entry point of a package that has been imported."""
+        return cls.of_folder(Path(sys.modules[module_name].__path__[0]))
+
+    def __repr__(self) -> str:
+        return f"<EntryPoint {self.module_name}: {self.name} {self.version} in {self.resources_location.parent}>"
+
+    @property
+    def resources(self) -> list[str]:
+        """The names of the payload's objects."""
+        return resources.list_resources(self.resources_location)
+
+    def load_resource(self, name: str) -> Any:
+        """Load one of the payload's objects, with the classes of this package; each call gives a new one.
+
+        Raises `PackageNotFound` when the payload had nothing of that name.
+        """
+        loaded_as = self._tree.make_importable()
+        return resources.load_resource(
+            self.resources_location, name, from_module=self.module_name, to_module=loaded_as
+        )
+
+    def load_file_in_local_tg(
+        self, file: str | PathLike[str] | IO[bytes], *, replacements: Mapping[str, str] | None = None
+    ) -> Any:
+        """Read a pickle that this version wrote, but into the classes of the current `tg`.
+
+        `file` is a path or an open binary file. `replacements` name what has moved in the current `tg` since; see
+        `RenamingUnpickler`. It is the caller's to know that the current classes can take the older state.
+        """
+        if not hasattr(file, "read"):
+            with open(file, "rb") as opened:
+                return self.load_file_in_local_tg(opened, replacements=replacements)
+        local = __name__[: -len(".common.delivery.runtime.entry_point")]
+        moved = {self._tree.alias + ".tg": local, **(replacements or {})}
+        return RenamingUnpickler(file, self.tg_import_path, local, replacements=moved).load()
+
+    def unload(self) -> None:
+        """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""
+        self._tree.unload()
+
+    @property
+    def _tree(self) -> ModuleTree:
+        return ModuleTree(self.module_name, self.resources_location.parent)

@@ -1,0 +1,43 @@
+"""Where delivery keeps its files: computed when asked for, never created by asking.
+
+`TG_HOME` names the folder; without it, `~/.local/share/tg` (`XDG_DATA_HOME` is honoured, XDG Base Directory
+Specification 0.8). Everything below it can be deleted: packages are made again, the store is filled again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["Loc", "Locations"]
+
+
+class Locations:
+    """The folders of delivery. Each is read from the environment at the moment it is asked for."""
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds the others."""
+        named = os.environ.get("TG_HOME")
+        if named:
+            return Path(named).expanduser().absolute()
+        data = os.environ.get("XDG_DATA_HOME")
+        return (Path(data) if data else Path.home() / ".local" / "share") / "tg"
+
+    @property
+    def packages(self) -> Path:
+        """Where `make_package` puts a package when no destination is named."""
+        return self.home / "packages"
+
+    @property
+    def store(self) -> Path:
+        """Where installed packages lie, one folder for each content."""
+        return self.home / "store"
+
+    @property
+    def cache(self) -> Path:
+        """What was found out about source files that have not changed since."""
+        return self.home / "cache"
+
+
+Loc = Locations()
