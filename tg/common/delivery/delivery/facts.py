@@ -86,7 +86,9 @@ class PackageFacts:
             )
         requires = content["python"]["requires"]
         if not python_satisfies(requires):
-            return f"needs Python {requires}, and this is Python {platform.python_version()}. Run it with another Python"
+            return (
+                f"needs Python {requires}, and this is Python {platform.python_version()}. Run it with another Python"
+            )
         return None
 
     @classmethod

@@ -16,7 +16,6 @@ from ..runtime.entry_point import EntryPoint
 from ..runtime.errors import PackageNotFound
 from ..runtime.module_tree import ModuleTree
 from .facts import PackageFacts
-from .requirements import install_missing
 from .store import InstalledPackage, Store
 
 __all__ = ["get_loader_from_installed_package", "install_package_and_get_loader", "uninstall"]
@@ -36,7 +35,10 @@ def install_package_and_get_loader(
     installed; nothing has been imported then.
     """
     package = Store().install(Path(package_location).absolute())
-    install_missing(package.facts, install=install_dependencies, silent=silent)
+    if package.facts.requirements():
+        from .requirements import install_missing
+
+        install_missing(package.facts, install=install_dependencies, silent=silent)
     return _entry_point(package, silent=silent)
 
 
@@ -81,7 +83,9 @@ def uninstall(package: str | EntryPoint | InstalledPackage, version: str | None 
 def _entry_point(package: InstalledPackage, *, silent: bool) -> EntryPoint:
     replaced = ModuleTree(package.module_name, package.folder).take_over()
     if not silent:
-        Logger.info(f"{package.module_name} is installed" + (" and takes the place of the one loaded" if replaced else ""))
+        Logger.info(
+            f"{package.module_name} is installed" + (" and takes the place of the one loaded" if replaced else "")
+        )
     return EntryPoint(**package.facts.properties, resources_location=package.folder / "resources")
 
 
@@ -95,7 +99,9 @@ def _folder_from_pip(name: str, version: str | None) -> Path | None:
     except PackageNotFoundError:
         pass
     else:
-        modules += sorted({str(file).split("/")[0] for file in found.files or () if str(file).endswith("/package.json")})
+        modules += sorted(
+            {str(file).split("/")[0] for file in found.files or () if str(file).endswith("/package.json")}
+        )
     for module in modules:
         if not module.isidentifier():
             continue

@@ -24,7 +24,7 @@ def find_obstacles(key: str, value: Any, origins: Origins) -> list[str]:
     return list(search.found.values())
 
 
-class _Search(pickle._Pickler):  # type: ignore[misc,name-defined]  # the pickler in Python, which can be followed
+class _Search(pickle._Pickler):  # the pickler in Python, which can be followed
     def __init__(self, key: str, origins: Origins) -> None:
         super().__init__(io.BytesIO(), 5, buffer_callback=lambda buffer: False)
         self._key = key
@@ -44,18 +44,18 @@ class _Search(pickle._Pickler):  # type: ignore[misc,name-defined]  # the pickle
             if isinstance(value, ModuleType):
                 self._add(value, f"is the module {value.__name__}. Import it where it is used instead of keeping it.")
                 return
-            super().save(value, save_persistent_id)
+            super().save(value, save_persistent_id)  # type: ignore[misc]
         except RecursionError:
             raise
-        except Exception as error:  # the objects' own code may raise anything
+        except Exception as error:  # noqa: BLE001  the objects' own code may raise anything
             if len(self.found) == before:
                 self._add(value, f"cannot be pickled: {_shown(value)} ({type(error).__name__}: {error}). {_ADVICE}")
         finally:
             self._way.pop()
 
     def memoize(self, obj: Any) -> None:
-        if id(obj) not in self.memo:  # an object is met twice when its first visit was cut short
-            super().memoize(obj)
+        if id(obj) not in self.memo:  # type: ignore[attr-defined]  # an object is met twice when its first visit was cut short
+            super().memoize(obj)  # type: ignore[misc]
 
     def _add(self, value: Any, what: str) -> None:
         place = _path(self._key, self._way, value)

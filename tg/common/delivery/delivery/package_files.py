@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from email.message import EmailMessage
-from email.policy import EmailPolicy
-
 from .facts import PackageFacts
 
 __all__ = ["init_text", "main_text", "wheel_metadata"]
@@ -28,13 +25,12 @@ def __getattr__(name):
 
     return EntryPoint.of_module(__name__)
 '''
-_MAIN = '''\
+_MAIN = """\
 from .tg.common.delivery.runtime.running import main
 
 if __name__ == "__main__":
     raise SystemExit(main(__package__))
-'''
-_POLICY = EmailPolicy(max_line_length=0, utf8=True, linesep="\n")
+"""
 
 
 def init_text(facts: PackageFacts) -> bytes:
@@ -70,7 +66,6 @@ def wheel_metadata(facts: PackageFacts, description: str) -> dict[str, bytes]:
 
 
 def _message(headers: list[tuple[str, str]], body: str) -> bytes:
-    message = EmailMessage(_POLICY)
-    for name, value in headers:
-        message[name] = value
-    return message.as_bytes() + body.encode()
+    """Headers and a body, as mail has them: each value on one line, whatever blanks it was given with."""
+    lines = [f"{name}: {' '.join(value.split())}\n" for name, value in headers]
+    return "".join([*lines, *(["\n", body] if body else [])]).encode()

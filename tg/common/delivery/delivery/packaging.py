@@ -117,7 +117,9 @@ class _Plan:
     @classmethod
     def of(cls, settings: Packaging) -> _Plan:
         # "0" stands in for a version that is made from the content; the name is judged before the work is done.
-        uid = UID(settings.name, "0" if settings.version is None else settings.version, settings.human_readable_module_name)
+        uid = UID(
+            settings.name, "0" if settings.version is None else settings.version, settings.human_readable_module_name
+        )
         _check_keys(settings.payload)
         needs = _needs(settings.dependencies)
         requires_python = _checked_python(settings.requires_python)
@@ -133,7 +135,9 @@ class _Plan:
         content = _content_digest(snapshot, hashed, needs, requires_python)
         if settings.version is None:
             uid = UID(settings.name, f"0+h{content[:32]}", settings.human_readable_module_name)
-        facts = PackageFacts(uid, tree.root, requires_python, needs, tuple(settings.payload), content, snapshot.digest())
+        facts = PackageFacts(
+            uid, tree.root, requires_python, needs, tuple(settings.payload), content, snapshot.digest()
+        )
         return cls(
             facts,
             tuple(_members(facts, snapshot, hashed)),
@@ -220,7 +224,9 @@ def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_Hashe
         yield Member.of(f"{uid}/tg/__init__.py", b"")
     for hashed in resources:
         resource = hashed.resource
-        yield Member.of(f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path))
+        yield Member.of(
+            f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path)
+        )
         for index, (buffer, digest) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
             yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digest)
 

@@ -71,14 +71,14 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
         raise UndeliverablePayload(
             "payload", [f"{key} is nested deeper than Python can pickle. Keep long chains in a list."]
         ) from error
-    except Exception:  # whatever the objects' own code raises; the slow search tells where
+    except Exception:  # noqa: BLE001  whatever the objects' own code raises; the slow search tells where
         unclear = True
     if unclear:
         problems = find_obstacles(key, value, origins)
         raise UndeliverablePayload("payload cannot be delivered", problems)
     prologue = _Prologue()
-    for module, name, tree_object in scout.globals.values():
-        prologue.remember(tree_object)
+    for _, _, definition in scout.globals.values():
+        prologue.remember(definition)
     values = []
     for plain in scout.sets.values():
         values.append(_sorted_set(plain))
@@ -153,7 +153,7 @@ class _Scout(pickle.Pickler):
             self.big_bytes[id(value)] = value
 
     def reducer_override(self, value: Any, /) -> Any:
-        if isinstance(value, type) or isinstance(value, FunctionType):
+        if isinstance(value, (type, FunctionType)):
             if self._origins.problem_of(value) is not None:
                 self.found_problem = True
                 return str, ()  # something harmless, so that the rest is looked at
@@ -163,7 +163,7 @@ class _Scout(pickle.Pickler):
         kind = type(value)
         if storage is not NotImplemented or kind in copyreg.dispatch_table:
             return storage
-        if kind.__reduce__ is object.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
+        if all(getattr(kind, name) is getattr(object, name) for name in ("__reduce__", "__reduce_ex__")):
             return NotImplemented
         reduced = value.__reduce_ex__(_PROTOCOL)
         if isinstance(reduced, str):  # "I am the global of this name": type variables, sentinels

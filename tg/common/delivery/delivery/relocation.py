@@ -179,7 +179,9 @@ def _relocate_import(node: ast.Import, text: _Text, root: str, depth: int) -> No
             continue
         parent, _, last = alias.name[len(root) + 1 :].rpartition(".")
         if alias.asname:
-            parts.append(f"from {here}{parent} import {last} as {alias.asname}" if last else _root_as(alias.asname, here))
+            parts.append(
+                f"from {here}{parent} import {last} as {alias.asname}" if last else _root_as(alias.asname, here)
+            )
         else:
             if last:
                 parts.append(f"from {here}{parent} import {last} as {_TOP}")

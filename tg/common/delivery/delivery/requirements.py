@@ -35,7 +35,9 @@ def check_requirements(texts: Sequence[str]) -> list[Requirement]:
         except InvalidRequirement as error:
             problems.append(f"{text!r} is not a requirement: {error}")
     if problems:
-        raise DependencyProblem("\n".join([*problems, "Write it as for pip, for example 'pandas>=2'."]), problems=problems)
+        raise DependencyProblem(
+            "\n".join([*problems, "Write it as for pip, for example 'pandas>=2'."]), problems=problems
+        )
     return parsed
 
 
@@ -45,18 +47,17 @@ def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None
     Raises `DependencyProblem` when installed versions conflict, or when something is missing and `install` is not
     set; `CommandFailed` when installing does not work.
     """
-    texts = facts.requirements()
-    if not texts:
-        return
     missing, conflicts = [], []
-    for requirement in check_requirements(texts):
+    for requirement in check_requirements(facts.requirements()):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         installed = _installed_version(requirement.name)
         if installed is None:
             missing.append(str(requirement))
         elif not requirement.specifier.contains(installed, prereleases=True):
-            conflicts.append(f"{facts.module_name} needs {requirement}, and {requirement.name} {installed} is installed")
+            conflicts.append(
+                f"{facts.module_name} needs {requirement}, and {requirement.name} {installed} is installed"
+            )
     if conflicts:
         raise DependencyProblem(
             "; ".join(conflicts) + ". Deliver with a requirement that fits, or run it in an environment of its own.",
@@ -91,7 +92,9 @@ def _install(missing: Sequence[str], facts: PackageFacts) -> None:
     held = {one.metadata["Name"]: one.version for one in metadata.distributions() if one.metadata["Name"]}
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
-        constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(held.items())), encoding="utf-8")
+        constraints.write_text(
+            "".join(f"{name}=={version}\n" for name, version in sorted(held.items())), encoding="utf-8"
+        )
         uv = _find_uv()
         if uv is not None:
             command = [uv, "pip", "install", "--python", sys.executable]

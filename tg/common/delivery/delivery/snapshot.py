@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...locations import Loc
@@ -119,7 +118,9 @@ def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
             status = os.fstat(descriptor)
             data = _read_all(descriptor, status.st_size)
             after = os.fstat(descriptor)
-            if (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns) and len(data) == after.st_size:
+            if (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns) and len(
+                data
+            ) == after.st_size:
                 break
             os.lseek(descriptor, 0, os.SEEK_SET)  # somebody is writing it: read again
     finally:

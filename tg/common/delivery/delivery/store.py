@@ -21,6 +21,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,16 +109,16 @@ class Store:
             named = [package for package in named if version in (None, package.version)]
         versions = {package.module_name: None for package in named}
         if len(versions) > 1:
-            raise PackageNotFound(f"several versions of {name} are installed: {', '.join(versions)}. Name one of these.")
+            raise PackageNotFound(
+                f"several versions of {name} are installed: {', '.join(versions)}. Name one of these."
+            )
         return max(named, key=lambda package: package.installed_at, default=None)
 
     def remove(self, package: InstalledPackage) -> None:
         """Take a package out of the store: in one step out of sight, then off the disk."""
         gone = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
-        try:
+        with suppress(FileNotFoundError):  # another process was first
             os.rename(package.folder.parent, gone / package.seal)
-        except FileNotFoundError:  # another process was first
-            pass
         shutil.rmtree(gone)
 
     def prune(self, *, keep: int) -> list[InstalledPackage]:

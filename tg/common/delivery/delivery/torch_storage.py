@@ -6,7 +6,6 @@ to torch and the standard library alone. Torch is never imported here: only who 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import operator
 import pickle
@@ -53,6 +52,8 @@ class _Call:
 
 
 def _loading(torch: Any, untyped: Any) -> _Call:
+    import ctypes
+
     memory = (ctypes.c_ubyte * untyped.nbytes()).from_address(untyped.data_ptr())
     from_buffer = functools.partial(torch.frombuffer, dtype=torch.uint8)
     tensor = _Call(from_buffer, pickle.PickleBuffer(memory), keep=untyped)

@@ -162,7 +162,8 @@ class WheelReader:
         except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError) as error:
             self._file.close()
             raise PackageRejected(
-                f"{path} is no package: it cannot be read as a zip archive ({error}). Was it copied to its end?", path=path
+                f"{path} is no package: it cannot be read as a zip archive ({error}). Was it copied to its end?",
+                path=path,
             ) from error
         except PackageRejected:
             self._file.close()

@@ -79,9 +79,7 @@ class EntryPoint:
         Raises `PackageNotFound` when the payload had nothing of that name.
         """
         loaded_as = self._tree.make_importable()
-        return resources.load_resource(
-            self.resources_location, name, from_module=self.module_name, to_module=loaded_as
-        )
+        return resources.load_resource(self.resources_location, name, from_module=self.module_name, to_module=loaded_as)
 
     def load_file_in_local_tg(
         self, file: str | PathLike[str] | IO[bytes], *, replacements: Mapping[str, str] | None = None
@@ -91,7 +89,7 @@ class EntryPoint:
         `file` is a path or an open binary file. `replacements` name what has moved in the current `tg` since; see
         `RenamingUnpickler`. It is the caller's to know that the current classes can take the older state.
         """
-        if not hasattr(file, "read"):
+        if isinstance(file, (str, PathLike)):
             with open(file, "rb") as opened:
                 return self.load_file_in_local_tg(opened, replacements=replacements)
         local = __name__[: -len(".common.delivery.runtime.entry_point")]

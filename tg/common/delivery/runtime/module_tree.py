@@ -230,7 +230,11 @@ def _no_import_of(root: str) -> Iterator[None]:
             names = ", ".join(sorted(mine or busy))
             raise PackageBusy(
                 f"{root} cannot be exchanged or unloaded while {names} is being imported"
-                + (" by the same thread. Do it after the import." if mine else f", for {_WAIT_SECONDS:.0f} seconds now.")
+                + (
+                    " by the same thread. Do it after the import."
+                    if mine
+                    else f", for {_WAIT_SECONDS:.0f} seconds now."
+                )
             )
         time.sleep(0.001)
     try:
@@ -241,7 +245,7 @@ def _no_import_of(root: str) -> Iterator[None]:
 
 def _imports_under_way(root: str) -> dict[str, int | None]:
     """Modules below `root` that some thread is importing, with that thread."""
-    locks = getattr(importlib._bootstrap, "_module_locks", {})  # type: ignore[attr-defined]
+    locks = getattr(importlib._bootstrap, "_module_locks", {})
     under_way = {}
     for name, reference in list(locks.items()):
         if lies_in(name, root) and (lock := reference()) is not None:
