@@ -78,8 +78,14 @@ class EntryPoint:
 
         Raises `PackageNotFound` when the payload had nothing of that name.
         """
-        loaded_as = self._tree.make_importable()
-        return resources.load_resource(self.resources_location, name, from_module=self.module_name, to_module=loaded_as)
+        while True:
+            loaded_as = self._tree.make_importable()
+            value = resources.load_resource(
+                self.resources_location, name, from_module=self.module_name, to_module=loaded_as
+            )
+            if self._tree.current_name() == loaded_as:
+                return value
+            # Another version took this one's place meanwhile: the object may be made of both.
 
     def load_file_in_local_tg(
         self, file: str | PathLike[str] | IO[bytes], *, replacements: Mapping[str, str] | None = None

@@ -16,7 +16,6 @@ All of it lives in `sys.modules` and `sys.path`, which are shared by all copies 
 
 from __future__ import annotations
 
-import _imp
 import hashlib
 import importlib.machinery
 import linecache
@@ -24,19 +23,14 @@ import os
 import re
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 
-from .errors import PackageBusy
-from .names import lies_in, rename
+from .loaded_modules import importing_paused, move_loaded, remove_loaded
 
 __all__ = ["ModuleTree"]
 
-_WAIT_SECONDS = 60.0
 _ASIDE = "aside"
 _STORE_FOLDER = re.compile(r"[0-9a-f]{64}")
 
@@ -69,21 +63,22 @@ class ModuleTree:
         `PackageBusy` when the tree that has the UID is being imported by the calling thread.
         """
         parent = str(self.folder.parent)
-        with _no_import_of(self.uid):
-            loaded = sys.modules.get(self.uid)
-            other = _folder_of(loaded) if loaded is not None else None
-            replaced = loaded is not None and other != str(self.folder)
-            for entry in self._others_on_path():
-                sys.path.remove(entry)
-            if replaced and other is not None:
-                ModuleTree(self.uid, Path(other))._set_aside()
-            if parent not in sys.path:
-                sys.path.append(parent)
-            sys.path_importer_cache.pop(parent, None)
-            if not _is_found_in(self.uid, parent):  # pip has put another content of this UID before us
-                sys.path.remove(parent)
-                sys.path.insert(0, parent)
-        return replaced
+        while True:
+            with importing_paused(self.uid):
+                loaded = sys.modules.get(self.uid)
+                other = _folder_of(loaded) if loaded is not None else None
+                replaced = other is not None and other != str(self.folder)
+                if other is not None and replaced and not ModuleTree(self.uid, Path(other))._set_aside():
+                    continue
+                for entry in self._others_on_path():
+                    sys.path.remove(entry)
+                if parent not in sys.path:
+                    sys.path.append(parent)
+                sys.path_importer_cache.pop(parent, None)
+                if not _is_found_in(self.uid, parent):  # pip has put another content of this UID before us
+                    sys.path.remove(parent)
+                    sys.path.insert(0, parent)
+                return replaced
 
     def make_importable(self) -> str:
         """See to it that the tree can be imported, under the name that is returned."""
@@ -98,11 +93,10 @@ class ModuleTree:
         """Take the tree out of the interpreter; objects that are still held keep their classes and functions."""
         parent = str(self.folder.parent)
         for name in (self.uid, self.alias):
-            with _no_import_of(name):
+            with importing_paused(name):
                 loaded = sys.modules.get(name)
                 if loaded is None or _folder_of(loaded) == str(self.folder):
-                    for module in _modules_below(name):
-                        del sys.modules[module]
+                    remove_loaded(name)
         if _is_store_folder(parent):
             for entry in (parent, self._aside):
                 while entry in sys.path:
@@ -118,14 +112,10 @@ class ModuleTree:
     def _aside(self) -> str:
         return str(self.folder.parent / _ASIDE)
 
-    def _set_aside(self) -> None:
-        """Rename every loaded module of this tree from the UID to the alias. The import lock is held."""
-        for name, module in _modules_below(self.uid).items():
-            new_name = rename(name, self.uid, self.alias)
-            _rename_module(module, name, new_name)
-            sys.modules[new_name] = module
-            del sys.modules[name]
+    def _set_aside(self) -> bool:
+        """Let the loaded modules of this tree go by the alias; see `move_loaded` for what is returned."""
         self._make_alias_importable()
+        return move_loaded(self.uid, self.alias)
 
     def _make_alias_importable(self) -> None:
         """Let the tree be imported under its alias: in child processes as well, where it lies in the store."""
@@ -161,40 +151,6 @@ class ModuleTree:
         ]
 
 
-def _rename_module(module: ModuleType, name: str, new_name: str) -> None:
-    spec = module.__spec__
-    if spec is not None:
-        renamed = importlib.machinery.ModuleSpec(new_name, spec.loader, origin=spec.origin)
-        renamed.submodule_search_locations = spec.submodule_search_locations
-        renamed.has_location = spec.has_location
-        renamed.cached = spec.cached
-        if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader.name = new_name  # file loaders refuse to serve another name than their own
-        module.__spec__ = renamed
-        module.__package__ = renamed.parent
-    module.__name__ = new_name
-    for value in list(vars(module).values()):
-        _rename_definitions(value, name, new_name)
-
-
-def _rename_definitions(value: object, name: str, new_name: str) -> None:
-    """Classes and functions defined in a renamed module say so, and can be pickled as what they are."""
-    if isinstance(value, FunctionType) and value.__module__ == name:
-        value.__module__ = new_name
-    elif isinstance(value, type) and vars(value).get("__module__") == name:
-        try:
-            value.__module__ = new_name
-        except (AttributeError, TypeError):  # a class that allows no change keeps its old name
-            return
-        for inner in list(vars(value).values()):
-            if isinstance(inner, type):
-                _rename_definitions(inner, name, new_name)
-
-
-def _modules_below(root: str) -> dict[str, ModuleType]:
-    return {name: module for name, module in list(sys.modules.items()) if lies_in(name, root)}
-
-
 def _folder_of(module: ModuleType) -> str | None:
     path = getattr(module, "__path__", None)
     return next(iter(path), None) if path is not None else None
@@ -208,46 +164,3 @@ def _is_store_folder(entry: str) -> bool:
 def _is_found_in(uid: str, parent: str) -> bool:
     spec = importlib.machinery.PathFinder.find_spec(uid, sys.path)
     return spec is not None and spec.origin is not None and os.path.dirname(os.path.dirname(spec.origin)) == parent
-
-
-@contextmanager
-def _no_import_of(root: str) -> Iterator[None]:
-    """Hold the interpreter's import lock at a moment when nothing below `root` is being imported.
-
-    An import takes, in this order: the global lock, for a moment, to make the module's own lock; then that one, for
-    as long as it looks for and runs the module. So while we hold the global lock no import starts, and an import
-    under way shows by its module's lock, which is there as long as it runs.
-    """
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        _imp.acquire_lock()
-        busy = _imports_under_way(root)
-        if not busy:
-            break
-        _imp.release_lock()
-        mine = [name for name, owner in busy.items() if owner == threading.get_ident()]
-        if mine or time.monotonic() > deadline:
-            names = ", ".join(sorted(mine or busy))
-            raise PackageBusy(
-                f"{root} cannot be exchanged or unloaded while {names} is being imported"
-                + (
-                    " by the same thread. Do it after the import."
-                    if mine
-                    else f", for {_WAIT_SECONDS:.0f} seconds now."
-                )
-            )
-        time.sleep(0.001)
-    try:
-        yield
-    finally:
-        _imp.release_lock()
-
-
-def _imports_under_way(root: str) -> dict[str, int | None]:
-    """Modules below `root` that some thread is importing, with that thread."""
-    locks = getattr(importlib._bootstrap, "_module_locks", {})
-    under_way = {}
-    for name, reference in list(locks.items()):
-        if lies_in(name, root) and (lock := reference()) is not None:
-            under_way[name] = getattr(lock, "owner", None)
-    return under_way

@@ -1,0 +1,265 @@
+"""Many versions in one process, and one taking the place of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import Project
+
+LATE_JOB = """
+class Job:
+    def run(self):
+        from .late import answer
+        return answer()
+"""
+
+
+def late_versions(project: Project, *versions: str, change: str = "answer") -> list[Path]:
+    """Packages of a job that imports a module of its tree only when it runs; `late.py` differs in each."""
+    files = []
+    project.write("tg/my/job.py", LATE_JOB)
+    for index, version in enumerate(versions):
+        project.write("tg/my/late.py", f"def answer():\n    return 'code {index}'\n")
+        file = project.deliver(version=version)
+        files.append(file.rename(project.elsewhere / f"{index}-{file.name}"))
+    return files
+
+
+def test_two_versions_run_side_by_side_each_with_its_own_late_import(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.1")
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        one = install_package_and_get_loader({str(first)!r}, silent=True).load_resource('job')
+        two = install_package_and_get_loader({str(second)!r}, silent=True).load_resource('job')
+        print(one.run(), two.run(), type(one).__module__, type(two).__module__)
+    """)
+    assert printed.split("\n")[0] == "code 0 code 1 my_job__1_0_0.tg.my.job my_job__1_0_1.tg.my.job"
+
+
+def test_replacing_a_loaded_uid_gives_new_loads_the_new_code_and_leaves_old_objects_theirs(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        one = install_package_and_get_loader({str(first)!r}, silent=True).load_resource('job')
+        entry_point = install_package_and_get_loader({str(second)!r}, silent=True)
+        two = entry_point.load_resource('job')
+        print(one.run(), two.run(), one.run(), entry_point.load_resource('job').run())
+        print(type(two).__module__, type(one) is type(two))
+    """)
+    assert printed.splitlines() == ["code 0 code 1 code 0 code 1", "my_job__1_0_0.tg.my.job False"]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        "from . import late",
+        "from tg.my import late",
+        "import tg.my.late as late",
+        "import tg.my.late; late = tg.my.late",
+        "import importlib; late = importlib.import_module('.late', __package__)",
+        "import importlib; late = importlib.import_module('tg.my.late')",
+        "import importlib; late = importlib.import_module(__name__.rpartition('.')[0] + '.late')",
+    ],
+)
+def test_every_way_to_import_late_keeps_to_its_own_version(project: Project, late: str) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    files = []
+    for index in (0, 1):
+        project.write("tg/my/job.py", f"class Job:\n    def run(self):\n        {late}\n        return late.answer()\n")
+        project.write("tg/my/late.py", f"def answer():\n    return 'code {index}'\n")
+        file = project.deliver()
+        files.append(str(file.rename(project.elsewhere / f"new{index}-{file.name}")))
+    del first, second
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        one = install_package_and_get_loader({files[0]!r}, silent=True).load_resource('job')
+        two = install_package_and_get_loader({files[1]!r}, silent=True).load_resource('job')
+        print(two.run(), one.run())
+    """)
+    assert printed.strip() == "code 1 code 0"
+
+
+def test_an_entry_point_whose_version_was_replaced_still_loads_its_own_code(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        old = install_package_and_get_loader({str(first)!r}, silent=True)
+        new = install_package_and_get_loader({str(second)!r}, silent=True)
+        print(old.load_resource('job').run(), new.load_resource('job').run(), old.load_resource('job').run())
+        again = install_package_and_get_loader({str(first)!r}, silent=True)
+        print(again.load_resource('job').run(), new.load_resource('job').run())
+    """)
+    assert printed.splitlines() == ["code 0 code 1 code 0", "code 0 code 1"]
+
+
+def test_module_state_belongs_to_its_version_and_installing_again_keeps_it(project: Project) -> None:
+    project.write(
+        "tg/my/job.py",
+        "STATE = []\nclass Job:\n    def run(self):\n        STATE.append(1)\n        return len(STATE)\n",
+    )
+    first, second = project.deliver(version="1.0.0"), project.deliver(version="1.0.1")
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+        one = install({str(first)!r}, silent=True).load_resource('job')
+        two = install({str(second)!r}, silent=True).load_resource('job')
+        one.run(); one.run(); two.run()
+        print(one.run(), two.run(), install({str(first)!r}, silent=True).load_resource('job').run())
+    """)
+    assert printed.strip() == "3 2 4"
+
+
+def test_objects_of_a_replaced_version_can_be_pickled_and_read_back(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    printed = project.run(f"""
+        import pickle
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+        one = install({str(first)!r}, silent=True).load_resource('job')
+        install({str(second)!r}, silent=True).load_resource('job')
+        copy = pickle.loads(pickle.dumps(one))
+        print(type(copy) is type(one), copy.run())
+    """)
+    assert printed.strip() == "True code 0"
+
+
+CHILDREN = """
+import multiprocessing, sys
+from tg.common.delivery.delivery import install_package_and_get_loader as install
+
+def call(job):
+    return job.run()
+
+if __name__ == '__main__':
+    first, second, third = {files!r}
+    one = install(first, silent=True).load_resource('job')
+    two = install(second, silent=True).load_resource('job')      # takes the place of the first: the same UID
+    three = install(third, silent=True).load_resource('job')     # another UID
+    context = multiprocessing.get_context({method!r})
+    with context.Pool(2) as pool:
+        print(pool.map(call, [one, two, three, one]))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_children_of_multiprocessing_run_every_version_replaced_ones_too(project: Project, method: str) -> None:
+    files = [str(file) for file in late_versions(project, "1.0.0", "1.0.0", "1.0.1")]
+    printed = project.run(CHILDREN.format(files=files, method=method), with_project=False)
+    assert printed.strip() == "['code 0', 'code 1', 'code 2', 'code 0']"
+
+
+def test_children_of_joblib_run_every_version_replaced_ones_too(project: Project) -> None:
+    files = [str(file) for file in late_versions(project, "1.0.0", "1.0.0", "1.0.1")]
+    printed = project.run(
+        f"""
+        from joblib import Parallel, delayed
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+
+        def call(job):
+            return job.run()
+
+        if __name__ == '__main__':
+            jobs = [install(file, silent=True).load_resource('job') for file in {files!r}]
+            print(Parallel(n_jobs=2)(delayed(call)(job) for job in jobs))
+        """,
+        with_project=False,
+    )
+    assert printed.strip() == "['code 0', 'code 1', 'code 2']"
+
+
+def test_unloading_takes_a_version_out_and_it_can_be_loaded_again(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.1")
+    printed = project.run(f"""
+        import sys
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+        one, two = install({str(first)!r}, silent=True), install({str(second)!r}, silent=True)
+        path = list(sys.path)
+        one.load_resource('job').run(), two.load_resource('job').run()
+        one.unload()
+        print([name for name in sys.modules if name.startswith('my_job__1_0_0')], len(path) - len(sys.path))
+        again = one.load_resource('job')
+        print(again.run(), type(again).__module__, two.load_resource('job').run())
+    """)
+    assert printed.splitlines() == ["[] 1", "code 0 my_job__1_0_0.tg.my.job code 1"]
+
+
+def test_a_thousand_rounds_of_loading_and_unloading_do_not_grow_the_process(project: Project) -> None:
+    (first,) = late_versions(project, "1.0.0")
+    printed = project.run(f"""
+        from pathlib import Path
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+
+        def resident():
+            pages = Path('/proc/self/statm').read_text().split()[1]
+            return int(pages)
+
+        def rounds(count):
+            for _ in range(count):
+                entry_point = install({str(first)!r}, silent=True)
+                assert entry_point.load_resource('job').run() == 'code 0'
+                entry_point.unload()
+
+        rounds(50)
+        before = resident()
+        rounds(1000)
+        print(resident() / before)
+    """)
+    assert float(printed) < 1.05
+
+
+def test_a_version_cannot_be_exchanged_by_the_code_that_is_importing_it(project: Project) -> None:
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    project.write(
+        "tg/my/job.py",
+        """
+        import os
+        if 'SECOND' in os.environ and __name__ != 'tg.my.job':
+            from ..common.delivery.delivery import install_package_and_get_loader
+            install_package_and_get_loader(os.environ['SECOND'], silent=True)
+        class Job:
+            def run(self):
+                return 'never'
+        """,
+    )
+    third = project.deliver(version="1.0.0")
+    printed = project.run(
+        f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+        install({str(third)!r}, silent=True).load_resource('job')
+        """,
+        fails=True,
+        SECOND=str(second),
+    )
+    del first
+    assert "PackageBusy: my_job__1_0_0 cannot be exchanged or unloaded while my_job__1_0_0" in printed
+
+
+def test_threads_that_import_while_their_version_is_replaced_get_their_own_code(project: Project) -> None:
+    project.write(
+        "tg/my/job.py",
+        """
+        import importlib
+        class Job:
+            def run(self):
+                return {importlib.import_module(f'.late{i}', __package__).CODE for i in range(300)}
+        """,
+    )
+    files = []
+    for code in ("old", "new"):
+        for i in range(300):
+            project.write(f"tg/my/late{i}.py", f"CODE = {code!r}\n")
+        file = project.deliver()
+        files.append(str(file.rename(project.elsewhere / f"{code}-{file.name}")))
+    printed = project.run(f"""
+        import threading
+        from tg.common.delivery.delivery import install_package_and_get_loader as install
+        old = install({files[0]!r}, silent=True).load_resource('job')
+        seen = []
+        threads = [threading.Thread(target=lambda: seen.append(old.run())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        new = install({files[1]!r}, silent=True).load_resource('job')
+        for thread in threads:
+            thread.join()
+        print(seen, new.run())
+    """)
+    assert printed.strip() == "[{'old'}, {'old'}, {'old'}, {'old'}] {'new'}"
