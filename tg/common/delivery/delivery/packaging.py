@@ -92,7 +92,9 @@ class Packaging:
         self.package_properties = plan.facts.properties
         if not self.silent:
             portions = ", ".join(map(str, plan.snapshot.tree.portions))
-            Logger.info(f"{plan.facts.module_name}: {len(plan.snapshot.files)} files of {portions} are in {location}")
+            Logger.info(
+                f"{plan.facts.module_name}: {len(plan.snapshot.tree.files)} files of {portions} are in {location}"
+            )
         return self
 
 
@@ -220,8 +222,6 @@ def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_Hashe
     yield Member.of(f"{uid}/package.json", facts.to_json())
     for file in snapshot.files:
         yield Member(f"{uid}/tg/{file.path}", file.data, file.sha256, file.executable)
-    if "__init__.py" not in snapshot.by_path:  # one root, which no stray folder of that name can join
-        yield Member.of(f"{uid}/tg/__init__.py", b"")
     for hashed in resources:
         resource = hashed.resource
         yield Member.of(

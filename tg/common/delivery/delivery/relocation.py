@@ -23,6 +23,7 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..runtime.names import lies_in
@@ -30,9 +31,9 @@ from ..runtime.names import lies_in
 __all__ = ["Import", "Relocated", "imports_of", "may_need_relocation", "relocate"]
 
 # What may refer to the tree absolutely. Everything else is spared the parser.
-_CANDIDATE = (
-    rb"\b(?:import_module|__import__)\b"
-    rb"|\b(?:from|import)\b[^\n]*(?:\b%(root)s\b|\\\r?(?:\n|$))"
+_STATEMENTS = rb"\b(?:from|import)\b[^\n]*(?:\b%(root)s\b|\\\r?(?:\n|$))"
+_CALLS = (
+    rb"\b(?:import_module|__import__)\s*\("
     rb"|\b(?:files|find_spec|get_data|run_module)\b\s*\(\s*[\"']%(root)s\b"
 )
 _TAKE_MODULE_NAMES = frozenset({"import_module", "__import__", "files", "find_spec", "get_data", "run_module"})
@@ -68,7 +69,7 @@ class Import:
 
 def may_need_relocation(source: bytes, root: str) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `root`: what it says no to has none."""
-    return re.search(_CANDIDATE % {b"root": re.escape(root.encode())}, source) is not None
+    return _matches(_STATEMENTS, source, root) or _matches(_CALLS, source, root)
 
 
 def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
@@ -81,7 +82,8 @@ def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
     encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     text = _Text(source.decode(encoding))
     unresolved = []
-    for node in ast.walk(tree):
+    # Calls stand anywhere in expressions, which are most of a tree; imports only where statements do.
+    for node in ast.walk(tree) if _matches(_CALLS, source, root) else _statements(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and lies_in(node.module, root):
             _relocate_from(node, text, root, package_depth)
         elif isinstance(node, ast.Import) and any(lies_in(alias.name, root) for alias in node.names):
@@ -97,6 +99,17 @@ def imports_of(source: bytes) -> list[Import]:
     found: list[Import] = []
     _collect(ast.parse(source), False, found)
     return found
+
+
+def _matches(pattern: bytes, source: bytes, root: str) -> bool:
+    return re.search(pattern % {b"root": re.escape(root.encode())}, source) is not None
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            yield child
+            yield from _statements(child)
 
 
 def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:

@@ -86,7 +86,10 @@ class Snapshot:
     def __init__(self, tree: SourceTree) -> None:
         self.tree = tree
         self._cache = _Cache(tree)
-        self.files = tuple(_read(file, self._cache) for file in tree.files)
+        files = [_read(file, self._cache) for file in tree.files]
+        if all(file.path != "__init__.py" for file in tree.files):
+            files.append(_root_package(tree))
+        self.files = tuple(sorted(files, key=lambda file: file.path))
         self.by_path = {file.path: file for file in self.files}
         self._check_syntax()
 
@@ -104,6 +107,12 @@ class Snapshot:
         for file, error in zip(new, syntax.first_errors([(file.path, file.data) for file in new]), strict=True):
             file.facts.error = error
             file.facts.checked = True
+
+
+def _root_package(tree: SourceTree) -> SnapshotFile:
+    """The empty `__init__.py` that makes the delivered tree one package, which no stray folder `tg` can join."""
+    source = SourceFile("__init__.py", str(tree.portions[0] / "__init__.py"), tree.portions[0])
+    return SnapshotFile(source, b"", False, _Facts([], hashlib.sha256(b"").hexdigest()))
 
 
 def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
