@@ -7,7 +7,7 @@ SET_UP := requirements/dev.lock pyproject.toml scripts/setup scripts/find-python
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venv/.ready ## The demonstration, examples/flights/demo.py
@@ -16,6 +16,10 @@ demo: .venv/.ready ## The demonstration, examples/flights/demo.py
 .PHONY: test
 test: .venv/.ready ## The checks, then all tests with coverage, then all tests on each other Python from 3.10 to 3.13 found here
 	@.venv/bin/python scripts/test
+
+.PHONY: test-torch
+test-torch: .venv-torch/.ready ## The tests with tensors in the payload, in an environment of their own: downloads torch
+	.venv-torch/bin/python -m pytest tests/torch
 
 .PHONY: check
 check: lint types ## Both of the following; seconds
@@ -45,7 +49,7 @@ lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file 
 
 .PHONY: clean
 clean: ## Remove all that make made: environments, caches, builds
-	rm -rf .venv .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf .venv .venv-3.* .venv-torch .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments: of the default Python, and one for each other. PYTHON= names the interpreter to make it with.
@@ -54,3 +58,9 @@ clean: ## Remove all that make made: environments, caches, builds
 
 .venv-3.%/.ready: $(SET_UP)
 	@scripts/setup $(@D) $(PYTHON)
+
+# With pip, which heeds PIP_FIND_LINKS and so takes a build for the CPU where one is at hand.
+.venv-torch/.ready: $(SET_UP) requirements/torch.txt
+	@scripts/setup $(@D) $(PYTHON)
+	@.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	@touch $@

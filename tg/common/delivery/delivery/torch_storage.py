@@ -29,10 +29,13 @@ class StorageReducer:
         torch = sys.modules["torch"]
         typed = type(value) is torch.storage.TypedStorage
         untyped = value._untyped_storage if typed else value
-        if type(untyped) is not torch.storage.UntypedStorage or untyped.device.type != "cpu" or not untyped.nbytes():
+        if type(untyped) is not torch.storage.UntypedStorage or untyped.device.type != "cpu":
             return NotImplemented
-        loaded = self._seen.get(untyped.data_ptr())
-        if loaded is None:
+        if untyped.nbytes() == 0:  # no buffer can be empty, and torch's own way writes an address into the pickle
+            loaded = _Call(torch.UntypedStorage, 0)
+        elif (known := self._seen.get(untyped.data_ptr())) is not None:
+            loaded = known
+        else:
             loaded = self._seen[untyped.data_ptr()] = _loading(torch, untyped)
         if not typed:
             return operator.itemgetter(0), ((loaded,),)
