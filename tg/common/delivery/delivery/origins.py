@@ -20,7 +20,7 @@ from typing import Any
 
 from ..runtime.names import lies_in
 
-__all__ = ["Origins"]
+__all__ = ["Origins", "distribution_names"]
 
 
 @dataclass(frozen=True)

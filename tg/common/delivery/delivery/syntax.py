@@ -11,7 +11,7 @@ import symtable
 import sys
 from collections.abc import Sequence
 
-__all__ = ["Place", "first_errors"]
+__all__ = ["Place", "errors_here", "first_errors"]
 
 Place = tuple[int, str]
 """A line, and what is wrong there."""
