@@ -1,0 +1,37 @@
+"""Flights from New York in 2013, made into rows that a model can learn delays from.
+
+`FeaturizationJob` is a composition of small steps, each in a file of its own. `SimpleFeaturizationJob` does the same
+in one method, as one would begin.
+"""
+
+from .cancellation import Cancellation
+from .columns import Columns
+from .destination_join import DestinationJoin
+from .featurization_job import FeaturizationJob
+from .lateness import Lateness
+from .nycflights13_source import NycFlights13Source
+from .parquet_sink import ParquetSink
+from .partition import Partition
+from .picture_sink import PictureSink
+from .plane_join import PlaneJoin
+from .result import FeaturizationResult
+from .schedule import Schedule
+from .simple_featurization_job import SimpleFeaturizationJob
+from .weather_join import WeatherJoin
+
+__all__ = [
+    "Cancellation",
+    "Columns",
+    "DestinationJoin",
+    "FeaturizationJob",
+    "FeaturizationResult",
+    "Lateness",
+    "NycFlights13Source",
+    "ParquetSink",
+    "Partition",
+    "PictureSink",
+    "PlaneJoin",
+    "Schedule",
+    "SimpleFeaturizationJob",
+    "WeatherJoin",
+]
