@@ -41,14 +41,16 @@ class Closure:
             file = files[name] = known[name]
             if name:
                 waiting.append(name.rpartition(".")[0])
-            if file.syntax_error is not None:
-                line, message = file.syntax_error
+            try:
+                imports = file.imports()
+            except (SyntaxError, ValueError) as error:  # ValueError: null bytes, before Python 3.12
+                line, message = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (1, str(error))
                 problems.append(
                     f"{file.source.location}:{line} does not parse ({message}), and the payload needs it. Correct it."
                 )
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
-            for imported in file.imports():
+            for imported in imports:
                 waiting += _inside(imported, package)
                 problems += _outside(imported, file, origins)
         return cls(tuple(files.values()), tuple(problems))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from .dependencies import DependencyList
 from .facts import PackageFacts, check_requires_python
 from .origins import Origins, distribution_names
 from .package_files import init_text, main_text, wheel_metadata
+from .parsing import Place
 from .pickling import PickledResource, pickle_resource
-from .snapshot import Snapshot
+from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
 from .wheel import Member, wheel_file_name, write_wheel
 
@@ -74,39 +75,71 @@ class Packaging:
         Without a destination it goes below `Loc.packages`, to a folder named by its content. Raises `InvalidName`,
         `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` before anything is written.
         """
-        plan = _Plan.of(self)
-        for warning in plan.warnings:
+        settings = _Settings.checked(self)
+        tree = SourceTree.local()
+        origins = Origins(tree.root, tree.portions, distribution_names(settings.requirements()))
+        resources = tuple(pickle_resource(key, settings.payload[key], origins) for key in sorted(settings.payload))
+        with Snapshot(tree) as snapshot:
+            plan = _Plan.of(settings, resources, snapshot, origins)
+            folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
+            location = folder / plan.file_name
+            if folder.suffix == ".whl":
+                raise InvalidName(
+                    f"destination {str(destination)!r} names a file. Name the folder; the file will be {plan.file_name}.",
+                    given=str(destination),
+                    nearest=str(folder.parent),
+                )
+            write_wheel(location, plan.members, plan.dist_info, plan.metadata)
+            broken = snapshot.check_syntax()
+        snapshot.remember()
+        for warning in (*tree.warnings, *_source_warnings(snapshot, broken), *_portion_warnings(tree, plan.closure)):
             Logger.warning(warning)
-        folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
-        if folder.suffix == ".whl":
-            raise InvalidName(
-                f"destination {str(destination)!r} names a file. Name the folder; the file will be {plan.file_name}.",
-                given=str(destination),
-                nearest=str(folder.parent),
-            )
-        location = folder / plan.file_name
-        write_wheel(location, plan.members, plan.dist_info, plan.metadata)
-        plan.snapshot.remember()
         self.package_location = location
         self.package_module_name = plan.facts.module_name
         self.package_properties = plan.facts.properties
         if not self.silent:
-            portions = ", ".join(map(str, plan.snapshot.tree.portions))
-            Logger.info(
-                f"{plan.facts.module_name}: {len(plan.snapshot.tree.files)} files of {portions} are in {location}"
-            )
+            portions = ", ".join(map(str, tree.portions))
+            Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self
 
 
 @dataclass(frozen=True)
+class _Settings:
+    """What `Packaging` said at the moment `make_package` was called, found to be usable."""
+
+    uid: UID
+    version_from_content: bool
+    payload: Mapping[str, Any]
+    needs: Mapping[str, tuple[str, ...]]
+    requires_python: str
+    description: str
+
+    @classmethod
+    def checked(cls, packaging: Packaging) -> _Settings:
+        _check_keys(packaging.payload)
+        version = packaging.version
+        return cls(
+            # "0" stands in for the version until the content is known.
+            UID(packaging.name, "0" if version is None else version, packaging.human_readable_module_name),
+            version is None,
+            dict(packaging.payload),
+            _needs(packaging.dependencies),
+            _checked_python(packaging.requires_python),
+            packaging.description,
+        )
+
+    def requirements(self) -> list[str]:
+        return [one for names in self.needs.values() for one in names]
+
+
+@dataclass(frozen=True)
 class _Plan:
-    """All that the package file will hold, and what the user should hear about it."""
+    """All that the package file will hold."""
 
     facts: PackageFacts
     members: tuple[Member, ...]
     metadata: Mapping[str, bytes]
-    snapshot: Snapshot
-    warnings: tuple[str, ...]
+    closure: Closure
 
     @property
     def file_name(self) -> str:
@@ -117,36 +150,26 @@ class _Plan:
         return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
 
     @classmethod
-    def of(cls, settings: Packaging) -> _Plan:
-        # "0" stands in for a version that is made from the content; the name is judged before the work is done.
-        uid = UID(
-            settings.name, "0" if settings.version is None else settings.version, settings.human_readable_module_name
-        )
-        _check_keys(settings.payload)
-        needs = _needs(settings.dependencies)
-        requires_python = _checked_python(settings.requires_python)
-        tree = SourceTree.local()
-        requirements = [one for names in needs.values() for one in names]
-        origins = Origins(tree.root, tree.portions, distribution_names(requirements))
-        resources = tuple(pickle_resource(key, settings.payload[key], origins) for key in sorted(settings.payload))
-        snapshot = Snapshot(tree)
+    def of(
+        cls, settings: _Settings, resources: Iterable[PickledResource], snapshot: Snapshot, origins: Origins
+    ) -> _Plan:
         closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
         if closure.problems:
             raise UndeliverableSource("source tree cannot be delivered", closure.problems)
         hashed = tuple(_HashedResource.of(resource) for resource in resources)
-        content = _content_digest(snapshot, hashed, needs, requires_python)
-        if settings.version is None:
-            uid = UID(settings.name, f"0+h{content[:32]}", settings.human_readable_module_name)
+        content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
+        uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
-            uid, tree.root, requires_python, needs, tuple(settings.payload), content, snapshot.digest()
+            uid=uid,
+            original_tg_import_path=snapshot.tree.root,
+            requires_python=settings.requires_python,
+            dependencies=settings.needs,
+            resources=tuple(hashed_one.resource.key for hashed_one in hashed),
+            content=content,
+            source=snapshot.digest(),
         )
-        return cls(
-            facts,
-            tuple(_members(facts, snapshot, hashed)),
-            wheel_metadata(facts, settings.description),
-            snapshot,
-            (*tree.warnings, *_source_warnings(snapshot, closure), *_portion_warnings(tree, closure)),
-        )
+        members = tuple(_members(facts, snapshot, hashed))
+        return cls(facts, members, wheel_metadata(facts, settings.description), closure)
 
 
 @dataclass(frozen=True)
@@ -231,17 +254,15 @@ def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_Hashe
             yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digest)
 
 
-def _source_warnings(snapshot: Snapshot, closure: Closure) -> Iterable[str]:
-    needed = {file.path for file in closure.files}
+def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
+    for file, (line, message) in broken:
+        where = f"{file.source.location}:{line}"
+        yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."
     for file in snapshot.files:
-        where = file.source.location
-        if file.syntax_error is not None and file.path not in needed:
-            line, message = file.syntax_error
-            yield f"{where}:{line} does not parse ({message}). It travels as it is; nothing in the payload needs it."
         for line, text in file.unresolved:
             yield (
-                f"{where}:{line} imports by a name made at run time: {text}. If that is a module of tg/, it will not be found "
-                f"where the package lands; use a relative name, import_module('.x', __package__)."
+                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of tg/, it will "
+                f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
             )
 
 

@@ -11,7 +11,7 @@ becomes `from ..x import y`. So relocated text is the same for every UID, and wo
 | `import tg.x.y as z`              | `from ..x import y as z`                                 |
 | `import tg`                       | `from ... import tg`                                     |
 | `import tg.x`                     | `from .. import x as tg; from ... import tg`             |
-| `import_module("tg.x")`           | `import_module("..x", __spec__.parent)`                  |
+| `import_module` of `"tg.x"`       | `import_module` of `"..x", __spec__.parent`              |
 
 Only the statement itself changes: lines keep their numbers, the file its encoding and its line ends. Names that are
 made at run time cannot be seen here; they are reported.
@@ -31,9 +31,11 @@ from ..runtime.names import lies_in
 __all__ = ["Import", "Relocated", "imports_of", "may_need_relocation", "relocate"]
 
 # What may refer to the tree absolutely. Everything else is spared the parser.
-_STATEMENTS = rb"\b(?:from|import)\b[^\n]*(?:\b%(root)s\b|\\\r?(?:\n|$))"
+_STATEMENTS = (
+    rb"(?:^|[\r\n;:])[ \t\f]*(?:from(?:[ \t\f]|\\\r?\n?)+%(root)s\b|import\b[^\r\n;]*(?:\b%(root)s\b|\\(?:[\r\n]|$)))"
+)
 _CALLS = (
-    rb"\b(?:import_module|__import__)\s*\("
+    rb"\b(?:import_module|__import__)\s*\((?!\s*[\"']\.)"
     rb"|\b(?:files|find_spec|get_data|run_module)\b\s*\(\s*[\"']%(root)s\b"
 )
 _TAKE_MODULE_NAMES = frozenset({"import_module", "__import__", "files", "find_spec", "get_data", "run_module"})
@@ -69,6 +71,8 @@ class Import:
 
 def may_need_relocation(source: bytes, root: str) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `root`: what it says no to has none."""
+    if not any(word in source for word in (root.encode(), b"import_module", b"__import__")):
+        return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, root) or _matches(_CALLS, source, root)
 
 

@@ -20,9 +20,11 @@ from typing import Any
 
 from ...locations import Loc
 from ..runtime.errors import UndeliverableSource
-from . import syntax
+from .bytecode import compiled_modules
+from .parsing import Place
 from .relocation import Import, imports_of, may_need_relocation, relocate
 from .source_tree import SourceFile, SourceTree
+from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
@@ -38,7 +40,7 @@ class _Facts:
     sha256: str  # of what travels, that is after relocation
     relocated: bool = False
     unresolved: list[tuple[int, str]] = field(default_factory=list)
-    error: tuple[int, str] | None = None  # line and message, for a module that does not parse
+    error: Place | None = None  # of a module that does not parse
     checked: bool = True
     imports: list[list[Any]] | None = None  # filled in when the import closure comes by
 
@@ -63,11 +65,6 @@ class SnapshotFile:
         return self.facts.sha256
 
     @property
-    def syntax_error(self) -> tuple[int, str] | None:
-        """Line and message, when this is a module that does not parse."""
-        return self.facts.error
-
-    @property
     def unresolved(self) -> list[tuple[int, str]]:
         """Lines, and what stands there, where a module is imported by a name made at run time."""
         return self.facts.unresolved
@@ -81,32 +78,50 @@ class SnapshotFile:
 
 
 class Snapshot:
-    """All files of a tree as they travel, sorted by path."""
+    """All files of a tree as they travel, sorted by path. A context manager, for the time of the syntax check."""
 
     def __init__(self, tree: SourceTree) -> None:
         self.tree = tree
         self._cache = _Cache(tree)
-        files = [_read(file, self._cache) for file in tree.files]
+        modules = [file.location for file in tree.files if file.path.endswith(".py")]
+        new = [location for location in modules if not self._cache.has(location)]
+        self._compiled = compiled_modules(new)
+        self._check = SyntaxCheck([location for location in new if location not in self._compiled])
+        try:
+            files = [_read(file, self._cache) for file in tree.files]
+        except BaseException:
+            self._check.__exit__()
+            raise
         if all(file.path != "__init__.py" for file in tree.files):
             files.append(_root_package(tree))
         self.files = tuple(sorted(files, key=lambda file: file.path))
         self.by_path = {file.path: file for file in self.files}
-        self._check_syntax()
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._check.__exit__(*exception)
+
+    def check_syntax(self) -> list[tuple[SnapshotFile, Place]]:
+        """The modules that do not parse, with the place of the first error in each."""
+        for file in self.files:
+            file.facts.checked = file.facts.checked or file.source.location in self._compiled
+        new = {file.source.location: file for file in self.files if not file.facts.checked}
+        errors = self._check.errors({location: file.data for location, file in new.items()})
+        for location, file in new.items():
+            file.facts.error = errors[location]
+            file.facts.checked = True
+        return [(file, file.facts.error) for file in self.files if file.facts.error is not None]
 
     def remember(self) -> None:
         """Keep what was found out for the next time. Without a place to write it, the next time finds it out again."""
-        self._cache.write({file.source.location: file.facts for file in self.files})
+        self._cache.write({file.source.location: file.facts for file in self.files if file.facts.checked})
 
     def digest(self) -> str:
         """SHA-256 of all paths and contents, in hexadecimal digits."""
         lines = (f"{file.sha256} {'x' if file.executable else '-'} {file.path}\n" for file in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def _check_syntax(self) -> None:
-        new = [file for file in self.files if not file.facts.checked]
-        for file, error in zip(new, syntax.first_errors([(file.path, file.data) for file in new]), strict=True):
-            file.facts.error = error
-            file.facts.checked = True
 
 
 def _root_package(tree: SourceTree) -> SnapshotFile:
@@ -187,6 +202,10 @@ class _Cache:
             return
         if not isinstance(self._read, dict):
             self._read = {}
+
+    def has(self, location: str) -> bool:
+        """Whether anything at all is known of a file, be it as it is now or as it was."""
+        return location in self._read
 
     def known(self, location: str, signature: list[int]) -> _Facts | None:
         entry = self._read.get(location)

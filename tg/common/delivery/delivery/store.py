@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ...locations import Loc
-from ..runtime.errors import IncompatiblePackage, PackageNotFound
+from ..runtime.errors import PackageNotFound
 from .facts import PackageFacts
 from .wheel import BIG_BYTES, RecordedFile, WheelReader
 
@@ -80,7 +80,7 @@ class Store:
         Raises `PackageRejected`, and leaves nothing behind, when the file is no package or not the one that was made.
         """
         with WheelReader(file) as wheel:
-            facts = _read_facts(wheel)
+            facts = wheel.facts
             seal = wheel.check_seal()
             folder = self.root / seal
             if folder.is_dir():
@@ -191,29 +191,6 @@ def prune(*, keep: int = 3) -> list[InstalledPackage]:
     return Store().prune(keep=keep)
 
 
-def _read_facts(wheel: WheelReader) -> PackageFacts:
-    """The facts, from the one `package.json` there is. What is too new is said before anything else is judged."""
-    paths = [path for path in wheel.members if path.count("/") == 1 and path.endswith("/package.json")]
-    if len(paths) != 1:
-        raise wheel.rejected("is no package: it has no package.json. make_package() makes one")
-    try:
-        content: Any = json.loads(bytes(wheel.data(paths[0])))
-        newer = PackageFacts.needs_newer(content)
-        if newer is not None:
-            raise IncompatiblePackage(f"{wheel.path} {newer}.", path=wheel.path, member=paths[0])
-        facts = PackageFacts.from_json(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise wheel.rejected(f"has a package.json that cannot be read ({error})", member=paths[0]) from error
-    stray = [path for path in wheel.members if path.split("/")[0] not in _folders_of(facts)]
-    if paths[0] != f"{facts.module_name}/package.json" or stray:
-        raise wheel.rejected(f"has members outside its own folders, such as {(stray or paths)[0]}", member=paths[0])
-    return facts
-
-
-def _folders_of(facts: PackageFacts) -> tuple[str, str]:
-    return facts.module_name, f"{facts.uid.name}-{facts.uid.version}.dist-info"
-
-
 def _make_folders(root: Path, members: dict[str, Any]) -> None:
     folders = {path.rpartition("/")[0] for path in members}
     for folder in list(folders):
@@ -227,7 +204,7 @@ def _make_folders(root: Path, members: dict[str, Any]) -> None:
 def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
     """Write a member to `target` (`None`: nowhere) and hash it on the way; it must be what RECORD says."""
     digest = hashlib.sha256()
-    mode = 0o555 if wheel.is_executable(path) else 0o444
+    mode = 0o555 if wheel.members[path].executable else 0o444
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(target, flags, mode) if target is not None else None
     try:

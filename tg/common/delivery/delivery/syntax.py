@@ -1,71 +1,103 @@
-"""Whether modules parse, under the Python that runs.
+"""The syntax check of many modules. Parsing is most of the work of making a package for the first time.
 
-Parsing is most of the work of making a package for the first time. A second process takes a share of it, since
-threads would only take turns.
+So most of it is done by a second process (threads would only take turns), while this one reads, hashes and writes.
 """
 
 from __future__ import annotations
 
-import json
-import symtable
+import marshal
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-__all__ = ["Place", "errors_here", "first_errors"]
+from . import parsing
+from .parsing import Place
 
-Place = tuple[int, str]
-"""A line, and what is wrong there."""
+__all__ = ["SyntaxCheck"]
 
 _WORTH_A_PROCESS = 100
-_SHARE = 0.45  # of the other process: it also has to start
-_CHILD = """
-import json, sys
-sys.path.insert(0, {folder!r})
-import syntax
-modules = json.load(sys.stdin)
-json.dump(syntax.errors_here([(path, source.encode("latin-1")) for path, source in modules]), sys.stdout)
-"""
+_THEIRS = 6, 10  # of ten files, the other process takes six: it starts at once, this one has other things to do first
 
 
-def first_errors(modules: Sequence[tuple[str, bytes]]) -> list[Place | None]:
-    """The first error of each module, given as path and source; `None` for each that parses."""
-    if len(modules) < _WORTH_A_PROCESS or not sys.executable:
-        return errors_here(modules)
-    import os
-    import subprocess
+class SyntaxCheck:
+    """Finds the first error of each of many modules; a context manager, which ends the other process."""
 
-    share = int(len(modules) * _SHARE)
-    theirs, ours = modules[:share], modules[share:]
-    # -I -S: nothing of the user's environment or site-packages has a say in it, and it starts three times as fast.
-    command = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _CHILD.format(folder=os.path.dirname(__file__))]
-    try:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError:  # the executable is gone, or no process can be started
-        return errors_here(modules)
-    with child:
-        assert child.stdin is not None and child.stdout is not None
+    def __init__(self, locations: Sequence[str]) -> None:
+        """Start to look at the files that will be asked for, as far as that is known; for a few there is no hurry."""
+        share, of = _THEIRS
+        # Spread evenly, so that a folder of big modules falls to both.
+        self._theirs = [location for index, location in enumerate(locations) if index % of < share]
+        self._child = _start(self._theirs) if len(locations) >= _WORTH_A_PROCESS else None
+
+    def __enter__(self) -> SyntaxCheck:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._child is not None:
+            self._child.end()
+
+    def errors(self, modules: Mapping[str, bytes]) -> dict[str, Place | None]:
+        """The first error of each module, given as location and source; `None` for each that parses."""
+        theirs = set(self._theirs if self._child is not None else ())
+        found = {where: parsing.syntax_error(where, source) for where, source in modules.items() if where not in theirs}
+        answered = self._answers()
+        for where in theirs & modules.keys():
+            answer = answered.get(where, False)
+            # False: it could not read the file, or somebody ended it.
+            found[where] = parsing.syntax_error(where, modules[where]) if isinstance(answer, bool) else answer
+        return found
+
+    def _answers(self) -> dict[str, Place | bool | None]:
+        if self._child is None:
+            return {}
         try:
-            child.stdin.write(json.dumps([(path, source.decode("latin-1")) for path, source in theirs]).encode())
-            child.stdin.close()
-            checked = errors_here(ours)
-            answer = child.stdout.read()
-        except BrokenPipeError:
-            answer, checked = b"", errors_here(ours)
-    if child.returncode != 0:
-        return [*errors_here(theirs), *checked]
-    return [*(place and (place[0], place[1]) for place in json.loads(answer)), *checked]
+            return dict(zip(self._theirs, marshal.loads(self._child.answer()), strict=True))
+        except (OSError, EOFError, ValueError, TypeError):  # it was ended before it was done
+            return {}
 
 
-def errors_here(modules: Sequence[tuple[str, bytes]]) -> list[Place | None]:
-    """What `first_errors` gives, found in this process."""
-    return [_first_error(path, source) for path, source in modules]
+class _Child:
+    """The other process. Started without `subprocess`, whose import takes as long as checking thirty modules."""
+
+    def __init__(self, question: bytes) -> None:
+        """Raises `OSError` when no process can be started."""
+        # -I -S: nothing of the user's environment or site-packages has a say in it, and it starts sooner.
+        command = [sys.executable, "-I", "-S", "-W", "ignore", parsing.__file__]
+        their_input, our_output = os.pipe()
+        our_input, their_output = os.pipe()
+        try:
+            actions = [(os.POSIX_SPAWN_DUP2, their_input, 0), (os.POSIX_SPAWN_DUP2, their_output, 1)]
+            self._pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
+        except OSError:
+            os.close(our_output)
+            os.close(our_input)
+            raise
+        finally:
+            os.close(their_input)
+            os.close(their_output)
+        self._input = os.fdopen(our_input, "rb")
+        with suppress(BrokenPipeError), open(our_output, "wb") as file:  # when it was ended, its answer is missed
+            file.write(question)
+
+    def answer(self) -> bytes:
+        """All that it writes."""
+        return self._input.read()
+
+    def end(self) -> None:
+        """End it, if it has not ended."""
+        self._input.close()
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # somebody waits for all children
+            os.waitpid(self._pid, 0)
 
 
-def _first_error(path: str, source: bytes) -> Place | None:
+def _start(locations: Sequence[str]) -> _Child | None:
+    if not hasattr(os, "posix_spawn"):  # Windows
+        return None
     try:
-        symtable.symtable(source, path, "exec")  # type: ignore[arg-type]  # takes bytes as well, and heeds their encoding
-    except SyntaxError as error:
-        return error.lineno or 1, error.msg
-    except (ValueError, RecursionError, MemoryError) as error:  # null bytes; nesting deeper than the parser goes
-        return 1, str(error) or type(error).__name__
-    return None
+        return _Child(marshal.dumps(list(locations)))
+    except OSError:  # no executable (an embedded Python), or no more processes
+        return None

@@ -1,9 +1,7 @@
-"""The package file: a wheel (PEP 427), the same bytes for the same input, and readable only as it was written.
+"""The package file: a wheel (PEP 427) in a sealed archive, the same bytes for the same input.
 
-A wheel's RECORD has the SHA-256 of every file, but not of what lies between them: headers, times, the order. So the
-archive's comment holds a *seal*, the SHA-256 of all bytes before it, leaving out only the data of members of 64 KiB
-and more, for which RECORD speaks. Any changed byte shows; a big package is hashed once and not twice. The seal is the
-package's digest: equal seals, equal packages.
+RECORD has the SHA-256 of every file; the archive's seal speaks for all that lies between them, headers, names and order.
+So a changed byte anywhere shows. A wheel that was repacked is still one for pip, but has no seal and is refused here.
 """
 
 from __future__ import annotations
@@ -12,27 +10,27 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import mmap
 import os
 import re
-import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from ..runtime.errors import PackageRejected
+from ..runtime.errors import IncompatiblePackage, PackageRejected
+from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
+from .facts import PackageFacts
 
-__all__ = ["Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
+__all__ = ["BIG_BYTES", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
 
-BIG_BYTES = 64 * 1024
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile('[",\\s]')
-_SEAL = b"tg-package sha256:"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can say
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, and at its end the lengths of name and extra field
 _UNSAFE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|^[A-Za-z]:|[\x00-\x1f]")
 
 
@@ -96,9 +94,8 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w+b") as file:
-            _write_archive(file, listed)
-            seal = _seal_file(file)
+        with open(descriptor, "wb") as file:
+            seal = write_archive(file, ((member.path, member.data, member.executable) for member in listed))
             os.fchmod(file.fileno(), 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -107,108 +104,60 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     return seal
 
 
-def _write_archive(file: io.BufferedRandom, members: Iterable[Member]) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-        for member in members:
-            info = zipfile.ZipInfo(member.path, _EPOCH)
-            info.create_system = 3  # Unix, also when written elsewhere
-            info.external_attr = (0o100755 if member.executable else 0o100644) << 16
-            info.file_size = len(member.data)
-            with archive.open(info, "w") as opened:
-                opened.write(member.data)
-        archive.comment = _SEAL + b"0" * 64
-
-
-def _seal_file(file: io.BufferedRandom) -> str:
-    file.flush()
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, zipfile.ZipFile(file) as archive:
-        seal = _seal_of(data, archive.infolist())
-    file.seek(-64, os.SEEK_END)
-    file.write(seal.encode())
-    return seal
-
-
-def _seal_of(data: mmap.mmap, members: Iterable[zipfile.ZipInfo]) -> str:
-    digest = hashlib.sha256()
-    done = 0
-    with memoryview(data) as view:
-        for member in sorted(members, key=lambda member: member.header_offset):
-            if member.file_size >= BIG_BYTES:
-                start = _data_offset(data, member)
-                digest.update(view[done:start])
-                done = start + member.file_size
-        digest.update(view[done : len(view) - 64])
-    return digest.hexdigest()
-
-
 class WheelReader:
     """A package file, opened for reading: a context manager.
 
-    Opening looks at the directory alone, and refuses what has members that leave their folder, come twice, or are
-    not plain stored files. `check_seal` proves that nothing but the big members' data was changed; `data` and
-    `RecordedFile.sha256` are there to prove the rest while it is used. Raises `PackageRejected`.
+    Opening checks its form, its names, and that this delivery and this Python can take it. `check_seal` proves that
+    nothing but the data of members of `BIG_BYTES` and more was changed, `check_hash` proves the rest while it is used.
+    Raises `PackageRejected`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("rb")
-        except OSError as error:
-            raise PackageRejected(f"{path} cannot be opened: {error.strerror}.", path=path) from error
+            with path.open("rb") as file:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            reason = error.strerror if isinstance(error, OSError) else "it is empty"
+            raise PackageRejected(f"{path} cannot be opened: {reason}.", path=path) from error
         try:
-            self._archive = zipfile.ZipFile(self._file)
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.members = {info.filename: info for info in self._checked(self._archive.infolist())}
-        except (zipfile.BadZipFile, ValueError, OSError, struct.error, NotImplementedError) as error:
-            self._file.close()
-            raise PackageRejected(
-                f"{path} is no package: it cannot be read as a zip archive ({error}). Was it copied to its end?",
-                path=path,
-            ) from error
-        except PackageRejected:
-            self._file.close()
-            raise
+            self._archive = Archive(data)
+        except ArchiveError as error:
+            self._explain()
+            raise self.rejected(f"{error}. Copy or deliver it again") from error
+        self.members = self._archive.entries
+        self._check_names(self.members)
+        self.facts = self._read_facts()
 
     def __enter__(self) -> WheelReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._archive.close()
-        self._file.close()
-        # The mapping closes with the last view of it.
+        """Nothing to do: the mapping goes with the last view of it."""
 
     def data(self, member: str) -> memoryview:
         """The bytes of a member, mapped."""
-        info = self.members[member]
-        start = _data_offset(self._map, info)
-        return memoryview(self._map)[start : start + info.file_size]
-
-    def is_executable(self, member: str) -> bool:
-        """Whether the member is to be executable for its owner."""
-        return bool(self.members[member].external_attr >> 16 & 0o100)
+        return self._archive.data(member)
 
     def check_seal(self) -> str:
         """Hash what the seal covers. Returns the seal, in hexadecimal digits."""
-        comment = self._archive.comment
-        if not comment.startswith(_SEAL) or len(comment) != len(_SEAL) + 64:
-            raise self.rejected("has no seal. It was repacked, or written by something else; deliver it again")
-        seal = _seal_of(self._map, self.members.values())
-        if seal.encode() != comment[len(_SEAL) :]:
-            raise self.rejected("was altered after it was made: its seal does not fit. Copy or deliver it again")
-        return seal
+        try:
+            return self._archive.check_seal()
+        except ArchiveError as error:
+            raise self.rejected(f"{error}. Copy or deliver it again") from error
 
     @cached_property
     def record(self) -> dict[str, RecordedFile]:
         """RECORD, by path; it lists every member but itself, and nothing else."""
-        paths = [path for path in self.members if path.count("/") == 1 and path.endswith(".dist-info/RECORD")]
-        if len(paths) != 1:
-            raise self.rejected("is no package: it has no RECORD")
+        path = f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info/RECORD"
+        if path not in self.members:
+            raise self.rejected(f"is no package: it has no {path}")
         try:
-            record = RecordedFile.parse_all(str(self.data(paths[0]), "utf-8"))
+            record = RecordedFile.parse_all(str(self.data(path), "utf-8"))
         except ValueError as error:
-            raise self.rejected(f"has a RECORD that cannot be read ({error})", member=paths[0]) from error
-        if record.keys() != self.members.keys() - {paths[0]}:
-            odd = sorted(record.keys() ^ (self.members.keys() - {paths[0]}))
+            raise self.rejected(f"has a RECORD that cannot be read ({error})", member=path) from error
+        odd = sorted(record.keys() ^ (self.members.keys() - {path}))
+        if odd:
             raise self.rejected(f"has other members than its RECORD says, the first is {odd[0]}", member=odd[0])
         return record
 
@@ -221,27 +170,43 @@ class WheelReader:
         """The error for this file."""
         return PackageRejected(f"{self.path} {why}.", path=self.path, member=member)
 
-    def _checked(self, members: Sequence[zipfile.ZipInfo]) -> Sequence[zipfile.ZipInfo]:
-        seen: set[str] = set()
-        for info in members:
-            name = info.filename
-            # `orig_filename`: zipfile cuts names at a null byte, and what it hides is not to be trusted.
-            if _UNSAFE.search(info.orig_filename) or info.orig_filename != name:
-                raise self.rejected(f"has a member that would leave its folder: {info.orig_filename!r}", member=name)
-            if name in seen:
-                raise self.rejected(f"has the member {name} twice", member=name)
-            seen.add(name)
-            kind = info.external_attr >> 16 & 0o170000
-            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ~0x800 or kind not in (0, 0o100000):
-                raise self.rejected(f"has a member that is no plain stored file: {name}", member=name)
-            if _data_offset(self._map, info) + info.file_size > len(self._map) or info.file_size != info.compress_size:
-                raise self.rejected(f"is cut off: {name} is not all there", member=name)
-        return members
+    def _check_names(self, names: Iterable[str]) -> None:
+        for name in names:
+            if _UNSAFE.search(name):
+                raise self.rejected(f"has a member that would leave its folder: {name!r}", member=name)
 
+    def _read_facts(self) -> PackageFacts:
+        """The facts, from the one `package.json` there is."""
+        paths = [path for path in self.members if path.count("/") == 1 and path.endswith("/package.json")]
+        if len(paths) != 1:
+            raise self.rejected("is no package: it has no package.json. make_package() makes one")
+        facts = self._parse_facts(bytes(self.data(paths[0])), paths[0])
+        own = (f"{facts.module_name}/", f"{facts.uid.name}-{facts.uid.version}.dist-info/")
+        stray = [path for path in self.members if not path.startswith(own)]
+        if paths[0] != f"{facts.module_name}/package.json" or stray:
+            odd = (stray or paths)[0]
+            raise self.rejected(f"has members outside its own folders, such as {odd}", member=odd)
+        return facts
 
-def _data_offset(data: mmap.mmap, member: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin: behind its local header, whose name and extra field may be of any length."""
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(data, member.header_offset)
-    if signature != b"PK\x03\x04":
-        raise zipfile.BadZipFile(f"no local header of {member.filename!r} at {member.header_offset}")
-    return int(member.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
+    def _parse_facts(self, text: bytes, member: str) -> PackageFacts:
+        try:
+            content: Any = json.loads(text)
+            newer = PackageFacts.needs_newer(content)
+            if newer is not None:
+                raise IncompatiblePackage(f"{self.path} {newer}.", path=self.path, member=member)
+            return PackageFacts.from_json(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self.rejected(f"has a package.json that cannot be read ({error})", member=member) from error
+
+    def _explain(self) -> None:
+        """Raise what can be told of a file that is not in the form of this version: a newer form, or a forged zip file."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                names = [info.orig_filename for info in archive.infolist()]
+                facts = [name for name in names if name.count("/") == 1 and name.endswith("/package.json")]
+                texts = [(archive.read(name), name) for name in facts]
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zlib.error):
+            return  # no zip file at all: the first error says as much
+        self._check_names(names)
+        for text, name in texts:
+            self._parse_facts(text, name)
