@@ -113,16 +113,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="module")
 def small_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions of a distribution that nobody else has, as a folder of wheels."""
+    """Two versions of a distribution that nobody else has, and the one that its extra `more` needs: a folder of wheels."""
     folder = tmp_path_factory.mktemp("wheels")
-    for version in ("1.0", "2.0"):
-        source = folder / f"source-{version}"
+    for name, version in (("tg-small-dependency", "1.0"), ("tg-small-dependency", "2.0"), ("tg-more", "1.0")):
+        source = folder / f"{name}-{version}"
         source.mkdir()
-        (source / "tg_small_dependency.py").write_text(f"VERSION = {version!r}\n")
+        module = name.replace("-", "_")
+        (source / f"{module}.py").write_text(f"VERSION = {version!r}\n")
         (source / "pyproject.toml").write_text(
             f'[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-            f'[project]\nname = "tg-small-dependency"\nversion = "{version}"\n'
-            f'[tool.hatch.build.targets.wheel]\nonly-include = ["tg_small_dependency.py"]\n'
+            f'[project]\nname = "{name}"\nversion = "{version}"\n'
+            f'[project.optional-dependencies]\nmore = ["tg-more"]\n'
+            f'[tool.hatch.build.targets.wheel]\nonly-include = ["{module}.py"]\n'
         )
         command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder), str(source)]
         subprocess.run(command, check=True, capture_output=True)
@@ -159,6 +161,27 @@ def test_missing_dependencies_are_installed_before_anything_is_imported(
     )
     assert printed.splitlines()[0].endswith("INFO: Installing tg-small-dependency>=1")
     assert printed.splitlines()[-1] == "2.0"
+
+
+def test_what_an_extra_of_an_installed_distribution_needs_is_missing_too(
+    project: Project, environment: Environment, small_wheels: Path
+) -> None:
+    environment.pip("install", "--no-index", "--find-links", str(small_wheels), "tg-small-dependency==1.0")
+    environment.pip("uninstall", "-y", "tg-more")
+    file = project.deliver(settings=NEEDS.replace(">=1", "[more]>=1"))
+    printed = project.run(
+        f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        install_package_and_get_loader({str(file)!r})
+        import tg_more
+        print(tg_more.VERSION)
+        """,
+        python=environment.python,
+        with_delivery=False,
+        PIP_FIND_LINKS=str(small_wheels),
+        UV_FIND_LINKS=str(small_wheels),
+    )
+    assert printed.splitlines()[-1] == "1.0"
 
 
 def test_missing_dependencies_are_named_when_they_are_not_to_be_installed(

@@ -43,7 +43,7 @@ class Origins:
         kind = "class" if isinstance(definition, type) else "function"
         if "<locals>" in name:
             return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
-        if module == "__main__":
+        if module in ("__main__", "__mp_main__"):
             return f"{kind} {name}{_at(definition)}, which is in {self._main()}. Move it into a module of tg/"
         if lies_in(module, self.root):
             return self._not_importable(definition, kind)
@@ -74,6 +74,8 @@ class Origins:
         loaded = sys.modules.get(module)
         if loaded is not None and getattr(loaded, "__file__", None):
             places = [str(loaded.__file__)]
+        elif loaded is not None and getattr(loaded, "__spec__", None) is None:
+            places = [f"<{module}, made at run time>"]
         else:
             places = _places_of(top)
         outside = [place for place in places if not self._is_installed(place)]

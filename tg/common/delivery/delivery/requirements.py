@@ -47,17 +47,10 @@ def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None
     Raises `DependencyProblem` when installed versions conflict, or when something is missing and `install` is not
     set; `CommandFailed` when installing does not work.
     """
-    missing, conflicts = [], []
+    missing: list[str] = []
+    conflicts: list[str] = []
     for requirement in check_requirements(facts.requirements()):
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        installed = _installed_version(requirement.name)
-        if installed is None:
-            missing.append(str(requirement))
-        elif not requirement.specifier.contains(installed, prereleases=True):
-            conflicts.append(
-                f"{facts.module_name} needs {requirement}, and {requirement.name} {installed} is installed"
-            )
+        _look_for(requirement, facts.module_name, missing, conflicts, frozenset())
     if conflicts:
         raise DependencyProblem(
             "; ".join(conflicts) + ". Deliver with a requirement that fits, or run it in an environment of its own.",
@@ -75,6 +68,27 @@ def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None
         Logger.info(f"Installing {', '.join(missing)}")
     _install(missing, facts)
     importlib.invalidate_caches()
+
+
+def _look_for(
+    requirement: Requirement, needed_by: str, missing: list[str], conflicts: list[str], extras: frozenset[str]
+) -> None:
+    """Add a requirement to what is missing or conflicts; `extras` are those under which it stands where it was found."""
+    if requirement.marker is not None and not any(
+        requirement.marker.evaluate({"extra": extra}) for extra in extras or {""}
+    ):
+        return
+    installed = _installed_version(requirement.name)
+    if installed is None:
+        requirement.marker = None  # it holds here, and an installer would not know of the extra in it
+        missing.append(str(requirement))
+    elif not requirement.specifier.contains(installed, prereleases=True):
+        conflicts.append(f"{needed_by} needs {requirement}, and {requirement.name} {installed} is installed")
+    elif requirement.extras:
+        # The distribution is there, but what `name[extra]` adds to it may not be.
+        for further in check_requirements(metadata.requires(requirement.name) or []):
+            if further.marker is not None and "extra" in str(further.marker):
+                _look_for(further, str(requirement), missing, conflicts, frozenset(requirement.extras))
 
 
 def _installed_version(name: str) -> str | None:

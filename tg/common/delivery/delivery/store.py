@@ -95,7 +95,7 @@ class Store:
 
     def packages(self) -> list[InstalledPackage]:
         """All installed packages, by name, the one installed last at the end."""
-        found = [self._installed(folder) for folder in self._folders()]
+        found = [package for folder in self._folders() if (package := self._installed(folder)) is not None]
         return sorted(found, key=lambda package: (package.name, package.installed_at))
 
     def find(self, name: str, version: str | None = None) -> InstalledPackage | None:
@@ -142,10 +142,14 @@ class Store:
                 if _SEAL.fullmatch(entry):
                     yield self.root / entry
 
-    def _installed(self, folder: Path) -> InstalledPackage:
-        file = next(folder.glob("*/package.json"))
-        facts = PackageFacts.from_json(json.loads(file.read_bytes()))
-        return InstalledPackage(facts, file.parent, folder.stat().st_mtime)
+    def _installed(self, folder: Path) -> InstalledPackage | None:
+        """The package in a folder; none when another process has just removed it, or somebody has emptied it."""
+        try:
+            file = next(folder.glob("*/package.json"))
+            facts = PackageFacts.from_json(json.loads(file.read_bytes()))
+            return InstalledPackage(facts, file.parent, folder.stat().st_mtime)
+        except (StopIteration, OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _note_latest(self, name: str, seal: str) -> None:
         names = self.root / "names"
