@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Mapping
 from types import FunctionType, ModuleType
 from typing import Any
@@ -58,8 +59,12 @@ class _Search(pickle._Pickler):  # the pickler in Python, which can be followed
             super().memoize(obj)  # type: ignore[misc]
 
     def _add(self, value: Any, what: str) -> None:
-        place = _path(self._key, self._way, value)
-        self.found.setdefault((what, id(value)), f"{place} {what}")
+        inside = _library_object(self._way)
+        if inside is not None:
+            value = self._way[inside]
+            what = f"cannot be pickled: {_shown(value)}. {_ADVICE}"
+        way = self._way if inside is None else self._way[: inside + 1]
+        self.found.setdefault((what, id(value)), f"{_path(self._key, way)} {what}")
 
 
 _ADVICE = "Make it in run(), or leave it out in __getstate__."
@@ -69,8 +74,25 @@ def _shown(value: Any) -> str:
     return f"an object of {type(value).__module__}.{type(value).__qualname__}"
 
 
-def _path(key: str, way: list[Any], last: Any) -> str:
-    """The way from the payload object to `last`, as one would write it."""
+def _library_object(way: list[Any]) -> int | None:
+    """The position of the first object of the standard library that the way enters by a private attribute.
+
+    That a thread has a lock in it is no help; that the thread is the obstacle is.
+    """
+    for position, holder in enumerate(way[:-1]):
+        module = type(holder).__module__.partition(".")[0]
+        if module in sys.stdlib_module_names and module != "builtins":
+            for above, below in zip(way[position:-1], way[position + 1 :], strict=True):
+                step = _step(above, below, holder)
+                if step is not None:
+                    if step.startswith("._"):
+                        return position
+                    break
+    return None
+
+
+def _path(key: str, way: list[Any]) -> str:
+    """The way from the payload object to the last one, as one would write it."""
     path = key
     for position in range(1, len(way)):
         holder, value = way[position - 1], way[position]
