@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would double the time this import takes
 if TYPE_CHECKING:
     from .locations import Loc
     from .logger import Logger

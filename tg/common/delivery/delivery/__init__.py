@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would double the time this import takes
 if TYPE_CHECKING:
     from ..runtime.entry_point import EntryPoint
     from ..runtime.unpickling import RenamingUnpickler

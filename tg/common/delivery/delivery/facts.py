@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
 import sys
 from collections.abc import Mapping
@@ -67,7 +66,7 @@ class PackageFacts:
         content = {
             "format": FORMAT,
             **self.properties,
-            "python": {"requires": self.requires_python, "built_with": platform.python_version()},
+            "python": {"requires": self.requires_python, "built_with": _running_python()},
             "dependencies": {name: list(requirements) for name, requirements in self.dependencies.items()},
             "resources": list(self.resources),
             "digests": {"content": self.content, "source": self.source},
@@ -86,9 +85,7 @@ class PackageFacts:
             )
         requires = content["python"]["requires"]
         if not python_satisfies(requires):
-            return (
-                f"needs Python {requires}, and this is Python {platform.python_version()}. Run it with another Python"
-            )
+            return f"needs Python {requires}, and this is Python {_running_python()}. Run it with another Python"
         return None
 
     @classmethod
@@ -107,6 +104,10 @@ class PackageFacts:
             content=content["digests"]["content"],
             source=content["digests"]["source"],
         )
+
+
+def _running_python() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def check_requires_python(specifier: str) -> None:

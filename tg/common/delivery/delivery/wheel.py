@@ -15,8 +15,6 @@ import mmap
 import os
 import re
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -200,6 +198,9 @@ class WheelReader:
 
     def _explain(self) -> None:
         """Raise what can be told of a file that is not in the form of this version: a newer form, or a forged zip file."""
+        import zipfile
+        import zlib
+
         try:
             with zipfile.ZipFile(self.path) as archive:
                 names = [info.orig_filename for info in archive.infolist()]
