@@ -80,6 +80,18 @@ def test_every_way_to_import_late_keeps_to_its_own_version(project: Project, lat
     assert printed.strip() == "code 1 code 0"
 
 
+def test_folders_without_init_keep_to_their_own_version_too(project: Project) -> None:
+    (project.folder / "tg/my/__init__.py").unlink()
+    first, second = late_versions(project, "1.0.0", "1.0.0")
+    printed = project.run(f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        one = install_package_and_get_loader({str(first)!r}, silent=True).load_resource('job')
+        entry_point = install_package_and_get_loader({str(second)!r}, silent=True)
+        print(one.run(), entry_point.load_resource('job').run(), one.run())
+    """)
+    assert printed.strip() == "code 0 code 1 code 0"
+
+
 def test_an_entry_point_whose_version_was_replaced_still_loads_its_own_code(project: Project) -> None:
     first, second = late_versions(project, "1.0.0", "1.0.0")
     printed = project.run(f"""

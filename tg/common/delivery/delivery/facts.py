@@ -66,7 +66,7 @@ class PackageFacts:
         content = {
             "format": FORMAT,
             **self.properties,
-            "python": {"requires": self.requires_python, "built_with": _running_python()},
+            "python": {"requires": self.requires_python, "built_with": ".".join(map(str, sys.version_info[:2]))},
             "dependencies": {name: list(requirements) for name, requirements in self.dependencies.items()},
             "resources": list(self.resources),
             "digests": {"content": self.content, "source": self.source},

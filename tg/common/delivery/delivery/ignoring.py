@@ -71,7 +71,7 @@ def _rule(line: str, folder: str) -> _Rule | None:
     line = line.rstrip("/")
     tied = "/" in line
     base = re.escape(folder + "/") if folder else ""
-    pattern = base + ("" if tied else "(?:.*/)?") + _translated(line.lstrip("/"))
+    pattern = base + ("" if tied else "(?:.*/)?") + _translated(line[1:] if line.startswith("/") else line)
     return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
 
 

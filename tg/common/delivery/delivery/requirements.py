@@ -26,8 +26,14 @@ __all__ = ["check_requirements", "install_missing"]
 
 def check_requirements(texts: Sequence[str]) -> list[Requirement]:
     """Parse requirements (PEP 508). Raises `DependencyProblem` with every one that is none, a marker under the place."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError as error:
+        raise DependencyProblem(
+            f"whether {', '.join(texts)} can be met is told with the distribution 'packaging', which is not installed here. "
+            f"Install it (pip install packaging).",
+            problems=["packaging"],
+        ) from error
     parsed, problems = [], []
     for text in texts:
         try:

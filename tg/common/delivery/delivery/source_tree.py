@@ -46,14 +46,18 @@ class SourceTree:
         warnings: list[str] = []
         problems: list[str] = []
         files: dict[str, SourceFile] = {}
+        twice: dict[tuple[Path, Path], list[str]] = {}
         for portion in portions:
             for file in _Walk(portion, warnings, problems).files("", str(portion), IgnoreRules(), ()):
                 other = files.setdefault(file.path, file)
                 if other is not file:
-                    problems.append(
-                        f"{file.path} is both in {other.portion} and in {portion}, and which one is meant cannot be told. "
-                        f"Remove one, or take one of the folders off sys.path."
-                    )
+                    twice.setdefault((other.portion, portion), []).append(file.path)
+        for (first, second), paths in twice.items():
+            more = f" and {len(paths) - 1} more files are" if len(paths) > 1 else " is"
+            problems.append(
+                f"{paths[0]}{more} both in {first} and in {second}, and which one is meant cannot be told. Remove one, or take "
+                f"one of the folders off sys.path."
+            )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
         return cls(root, portions, tuple(files[path] for path in sorted(files)), tuple(warnings))

@@ -66,6 +66,8 @@ def move_loaded(root: str, new_root: str) -> bool:
     False: a thread came to look for the old names meanwhile. Everything is as before; let it go on, and try again.
     """
     modules = _modules_below(root)
+    for module in modules.values():
+        _fix_path(module)
     replaced = {new: sys.modules.get(new) for new in (rename(name, root, new_root) for name in modules)}
     for name, module in modules.items():
         sys.modules[rename(name, root, new_root)] = module
@@ -94,6 +96,12 @@ def remove_loaded(root: str) -> None:
 
 def _modules_below(root: str) -> dict[str, ModuleType]:
     return {name: module for name, module in list(sys.modules.items()) if lies_in(name, root)}
+
+
+def _fix_path(module: ModuleType) -> None:
+    """A folder without `__init__.py` has a path that is computed anew from its parent's name whenever it is asked for."""
+    if hasattr(module, "__path__") and module.__spec__ is not None:
+        module.__path__ = module.__spec__.submodule_search_locations = list(module.__path__)
 
 
 def _rename_module(module: ModuleType, name: str, new_name: str) -> None:
