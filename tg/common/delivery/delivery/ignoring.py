@@ -68,7 +68,7 @@ def _rule(line: str, folder: str) -> _Rule | None:
     takes_back = line.startswith("!")
     line = line[1:] if takes_back else line
     folders_only = line.endswith("/")
-    line = line.rstrip("/")
+    line = line[:-1] if folders_only else line
     tied = "/" in line
     base = re.escape(folder + "/") if folder else ""
     pattern = base + ("" if tied else "(?:.*/)?") + _translated(line[1:] if line.startswith("/") else line)

@@ -82,55 +82,46 @@ def _library_object(way: list[Any]) -> int | None:
     for position, holder in enumerate(way[:-1]):
         module = type(holder).__module__.partition(".")[0]
         if module in sys.stdlib_module_names and module != "builtins":
-            for above, below in zip(way[position:-1], way[position + 1 :], strict=True):
-                step = _step(above, below, holder)
-                if step is not None:
-                    if step.startswith("._"):
-                        return position
-                    break
+            steps = (_step(way, below) for below in range(position + 1, len(way)))
+            if next(filter(None, steps), "").startswith("._"):
+                return position
     return None
 
 
 def _path(key: str, way: list[Any]) -> str:
     """The way from the payload object to the last one, as one would write it."""
-    path = key
-    for position in range(1, len(way)):
-        holder, value = way[position - 1], way[position]
-        step = _step(holder, value, way[position - 2] if position > 1 else None)
-        if step is not None:
-            path += step
-    return path
+    return key + "".join(_step(way, position) for position in range(1, len(way)))
 
 
-def _step(holder: Any, value: Any, above: Any) -> str | None:
+def _step(way: list[Any], position: int) -> str:
+    """How one gets to an object on the way from the one before it; empty where pickling made something in between."""
+    holder, value = way[position - 1], way[position]
     if isinstance(holder, Mapping):
         for name, held in holder.items():
             if held is value:
-                is_state = above is not None and not isinstance(above, (list, tuple, set, frozenset, Mapping))
-                return f".{name}" if is_state and isinstance(name, str) else f"[{name!r}]"
+                return f".{name}" if isinstance(name, str) and _is_made(way, position - 1) else f"[{name!r}]"
             if name is value:
                 return f" (key {name!r})"
-        return None
-    if isinstance(holder, (list, tuple)):
-        for index, held in enumerate(holder):
-            if held is value:
-                return f"[{index}]" if not _is_arguments(holder, above) else None
-        return None
-    if isinstance(holder, (set, frozenset)):
+    elif isinstance(holder, (list, tuple)):
+        if not _is_made(way, position - 1):
+            return next((f"[{index}]" for index, held in enumerate(holder) if held is value), "")
+    elif isinstance(holder, (set, frozenset)):
         return "{…}"
-    names = [*getattr(holder, "__dict__", ()), *getattr(type(holder), "__slots__", ())]
-    for name in names:
-        if getattr(holder, name, None) is value:
-            return f".{name}"
-    return None
+    else:
+        for name in (*getattr(holder, "__dict__", ()), *getattr(type(holder), "__slots__", ())):
+            if getattr(holder, name, None) is value:
+                return f".{name}"
+    return ""
 
 
-def _is_arguments(holder: Any, above: Any) -> bool:
-    """Whether a tuple is one that pickling made, and not one that the objects hold."""
-    if type(holder) is not tuple or above is None:
+def _is_made(way: list[Any], position: int) -> bool:
+    """Whether a tuple or dict on the way is arguments or state that pickling made, and not one that an object holds."""
+    value = way[position]
+    if position == 0 or type(value) not in (tuple, dict):
         return False
-    if isinstance(above, (list, tuple)):
-        return not any(held is holder for held in above)
-    if isinstance(above, Mapping):
-        return not any(held is holder for held in above.values())
-    return not any(held is holder for held in getattr(above, "__dict__", {}).values())
+    above = way[position - 1]
+    if type(above) is tuple:
+        return _is_made(way, position - 1)
+    if isinstance(above, (list, set, frozenset, Mapping)):
+        return False
+    return not any(held is value for held in getattr(above, "__dict__", {}).values())

@@ -1,0 +1,146 @@
+"""Source that names its tree absolutely, does not parse, or needs what does not travel."""
+
+from __future__ import annotations
+
+import pytest
+from projects import Project
+
+MAKE = """
+from tg.my.job import Job
+from tg.common.delivery.delivery import Packaging
+packaging = Packaging('my_job', '1.0.0', dict(job=Job()))
+packaging.silent = True
+packaging.make_package()
+"""
+RUN = """
+from tg.common.delivery.delivery import install_package_and_get_loader
+print(install_package_and_get_loader({file!r}, silent=True).load_resource('job').run())
+"""
+
+
+def test_absolute_imports_of_the_tree_work_where_the_package_lands(project: Project) -> None:
+    project.write("tg/my/words.py", "def word():\n    return __name__\n")
+    project.write(
+        "tg/my/job.py",
+        """
+        import tg.my.words
+        import tg.my.words as words
+        from tg.my.words import word
+        from tg.my import words as again
+
+        class Job:
+            def run(self):
+                import importlib
+                from tg.my.words import word as late
+                found = importlib.import_module('tg.my.words')
+                assert tg.my.words is words is again is found
+                return {word(), late(), words.word()}
+        """,
+    )
+    printed = project.run(RUN.format(file=str(project.deliver())), with_project=False)
+    assert printed.strip() == "{'my_job__1_0_0.tg.my.words'}"
+
+
+def test_tracebacks_of_relocated_source_name_the_lines_that_were_written(project: Project) -> None:
+    project.write(
+        "tg/my/job.py",
+        """
+        import tg.my, os, \\
+            tg.common
+        from tg.common import (
+            Logger,
+        )
+
+        class Job:
+            def run(self):
+                raise ValueError('line 9')
+        """,
+    )
+    printed = project.run(RUN.format(file=str(project.deliver())), fails=True)
+    assert "tg/my/job.py\", line 9, in run\n    raise ValueError('line 9')" in printed
+
+
+def test_names_made_at_run_time_are_reported_with_their_place_even_when_silent(project: Project) -> None:
+    file = project.write(
+        "tg/my/loader.py",
+        "from importlib import import_module\n\ndef load(name):\n    return import_module('tg.' + name)\n",
+    )
+    printed = project.run(MAKE)
+    assert f"WARNING: {file}:4 imports by a name made at run time: import_module('tg.' + name)." in printed
+
+
+def test_our_own_tree_gives_no_warnings(project: Project) -> None:
+    assert project.run(MAKE) == ""
+
+
+def test_a_file_that_does_not_parse_and_is_not_needed_is_a_warning(project: Project) -> None:
+    broken = project.write("tg/my/broken.py", "x = 1\ndef f(:\n")
+    printed = project.run(MAKE)
+    assert f"WARNING: {broken}:2 does not parse" in printed
+    assert project.run(RUN.format(file=str(project.deliver())), with_project=False).strip() == "one"
+
+
+def test_the_warning_comes_again_when_nothing_has_changed(project: Project) -> None:
+    project.write("tg/my/broken.py", "def f(:\n")
+    assert project.run(MAKE).count("does not parse") == 1
+    assert project.run(MAKE).count("does not parse") == 1
+
+
+def test_in_a_big_tree_every_file_that_does_not_parse_is_named_with_its_line(project: Project) -> None:
+    for index in range(300):
+        project.write(f"tg/my/module{index}.py", "x = 1\n" * (index % 7) + ("def f(:\n" if index % 10 == 3 else ""))
+    printed = project.run(MAKE)
+    expected = {f"module{index}.py:{index % 7 + 1} does not parse" for index in range(300) if index % 10 == 3}
+    assert {line.rpartition("/")[2].partition(" (")[0] for line in printed.splitlines()} == expected
+
+
+@pytest.mark.parametrize("statement", ["from . import broken", "from tg.my import broken", "from .broken import f"])
+def test_a_file_that_does_not_parse_and_is_needed_is_an_error_also_when_needed_late(
+    project: Project, statement: str
+) -> None:
+    broken = project.write("tg/my/broken.py", "x = 1\ndef f(:\n")
+    project.write("tg/my/job.py", f"class Job:\n    def run(self):\n        {statement}\n")
+    printed = project.run(MAKE, fails=True)
+    assert f"UndeliverableSource: {broken}:2 does not parse" in printed
+    assert not project.home.exists()
+
+
+def test_code_of_the_project_outside_tg_is_an_error_with_the_line_that_needs_it(project: Project) -> None:
+    outside = project.write("myproject/paths.py", "ROOT = 1\n")
+    project.write("myproject/__init__.py", "")
+    needing = project.write("tg/my/train.py", "import os\n\nfrom myproject.paths import ROOT\n")
+    project.write("tg/my/job.py", "from .train import ROOT\nclass Job:\n    pass\n")
+    printed = project.run(MAKE, fails=True)
+    assert (
+        f"job uses myproject.paths ({needing}:3), which is outside tg/ ({outside}) and will not be delivered."
+        in printed
+    )
+    assert not project.home.exists()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "try:\n    import myproject\nexcept ImportError:\n    myproject = None\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import myproject\n",
+        "import json, packaging\n",
+        "import not_installed_here\n",
+    ],
+)
+def test_what_the_code_can_do_without_or_is_installed_is_no_error(project: Project, code: str) -> None:
+    project.write("myproject.py", "")
+    project.write("tg/my/train.py", code)
+    project.write("tg/my/job.py", "class Job:\n    def run(self):\n        from .train import x\n")
+    project.run(MAKE)
+
+
+def test_code_outside_tg_that_nothing_needed_uses_is_no_error(project: Project) -> None:
+    project.write("myproject.py", "")
+    project.write("tg/my/unused.py", "import myproject\n")
+    project.run(MAKE)
+
+
+def test_a_distribution_in_a_folder_of_its_own_is_no_error_when_it_is_declared(project: Project) -> None:
+    project.write("mylib.py", "")
+    project.write("tg/my/job.py", "import mylib\nclass Job:\n    def run(self):\n        return 1\n")
+    project.deliver(settings="packaging.dependencies = (DependencyList('mine', ['MyLib>=1']),)")
