@@ -7,7 +7,7 @@ SET_UP := requirements/dev.lock pyproject.toml scripts/setup scripts/find-python
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venv/.ready ## The demonstration, examples/flights/demo.py
@@ -42,6 +42,10 @@ format: .venv/.ready ## Format the code and put right what the linter can
 bench: .venv/.ready ## The benchmarks
 	.venv/bin/python -m benchmarks
 
+.PHONY: bench-peers
+bench-peers: .venv/.ready .venv-peers/.ready ## The same for other systems, in an environment of their own: downloads torch and MLflow
+	.venv/bin/python -m benchmarks peers
+
 .PHONY: lock
 lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file (newest of everything: make lock UPGRADE=--upgrade)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(UPGRADE) \
@@ -49,7 +53,7 @@ lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file 
 
 .PHONY: clean
 clean: ## Remove all that make made: environments, caches, builds
-	rm -rf .venv .venv-3.* .venv-torch .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf .venv .venv-3.* .venv-torch .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments: of the default Python, and one for each other. PYTHON= names the interpreter to make it with.
@@ -63,4 +67,9 @@ clean: ## Remove all that make made: environments, caches, builds
 .venv-torch/.ready: $(SET_UP) requirements/torch.txt
 	@scripts/setup $(@D) $(PYTHON)
 	@.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/torch.txt
+	@touch $@
+
+.venv-peers/.ready: requirements/peers.txt
+	@$$(scripts/find-python) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
 	@touch $@

@@ -30,7 +30,7 @@ def main() -> int:
     if options.json:
         options.json.write_text(report.as_json(measures), encoding="utf-8")
     if options.readme:
-        report.write_readme(measures)
+        report.write_readme(measures, "peers" if options.parts == ["peers"] else "figures")
     return 1 if any(one.reached is False for one in measures) else 0
 
 

@@ -26,11 +26,11 @@ def measure(rounds: int) -> list[Measure]:
     make, make_detail = median_ratio(made)
     install, install_detail = median_ratio(installed)
     return [
-        Measure("256 MiB array, make", make, "× pickle.dump + sha256", 1.3, make_detail),
+        Measure("256 MiB array, make", make, "x pickle.dump + sha256", 1.3, make_detail),
         Measure(
             "256 MiB array, make, peak memory over the payload", max(peaks), "MiB", 32, "the highest of all samples"
         ),
-        Measure("256 MiB array, install", install, "× copy + sha256", 1.3, install_detail),
+        Measure("256 MiB array, install", install, "x copy + sha256", 1.3, install_detail),
         Measure("256 MiB array, load", statistics.median(loads), "ms", 20, "numpy imported before"),
         Measure(
             "256 MiB array, resident after load", max(resident), "MiB", 20, "until touched; the highest of all samples"

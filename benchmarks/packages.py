@@ -40,7 +40,7 @@ def measure(rounds: int) -> list[Measure]:
             (f"{size} modules, one line changed, whole process", whole_changed, None),
         ):
             ratio, detail = median_ratio(pairs)
-            found.append(Measure(name, ratio, "× floor", reach, detail))
+            found.append(Measure(name, ratio, "x floor", reach, detail))
     return found
 
 

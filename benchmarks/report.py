@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 from .samples import Measure
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def table(measures: list[Measure]) -> str:
@@ -21,7 +21,9 @@ def table(measures: list[Measure]) -> str:
         reach = "" if one.reach is None else f"≤ {one.reach:g}"
         rows.append([one.name, f"{one.value:.2f} {one.unit}", reach, mark, one.detail])
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
@@ -29,10 +31,10 @@ def as_json(measures: list[Measure]) -> str:
     return json.dumps([{**vars(one), "reached": one.reached} for one in measures], indent=2, ensure_ascii=False)
 
 
-def write_readme(measures: list[Measure]) -> None:
-    """Put the table between the marks in the README."""
+def write_readme(measures: list[Measure], place: str) -> None:
+    """Put the table between the marks of `place` (figures, peers) in the README."""
     text = README.read_text(encoding="utf-8")
-    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    block = f"{BEGIN}\n{system}, two cores, medians.\n\n{table(measures)}\n{END}"
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    README.write_text(re.sub(pattern, lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
+    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, medians."
+    block = f"{begin}\n{system}\n\n{table(measures)}\n{end}"
+    README.write_text(re.sub(f"{begin}.*?{end}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")

@@ -51,7 +51,7 @@ def delivery(folder: Path, array: np.ndarray) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     before = status("VmRSS")
     started = time.perf_counter()
-    packaging = Packaging("bench", "0.0.0", dict(job=ExampleJob(), array=array))
+    packaging = Packaging("bench", "0.0.0", {"job": ExampleJob(), "array": array})
     packaging.silent = True
     packaging.make_package(folder)
     made = time.perf_counter()

@@ -6,6 +6,7 @@ import io
 import mmap
 import random
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ MEMBERS = st.dictionaries(
 
 def made(members: dict[str, tuple[bytes, bool]]) -> bytes:
     file = io.BytesIO()
-    write_archive(file, [(name, data, executable) for name, (data, executable) in members.items()])
+    write_archive(file, [(name, data, zlib.crc32(data), executable) for name, (data, executable) in members.items()])
     return file.getvalue()
 
 
@@ -109,7 +110,7 @@ def test_an_archive_of_more_than_four_gigabytes_is_read_by_zipfile(tmp_path: Pat
     path = tmp_path / "big.zip"
     sink = Zeros(path)
     zeros = mmap.mmap(-1, (4 << 30) + 10)
-    write_archive(sink, [("big", memoryview(zeros), False), ("after", b"text", False)])
+    write_archive(sink, [("big", memoryview(zeros), 0, False), ("after", b"text", zlib.crc32(b"text"), False)])
     sink.file.close()
     with zipfile.ZipFile(path) as read:
         assert [info.file_size for info in read.infolist()] == [(4 << 30) + 10, 4]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -51,8 +50,8 @@ class Entry:
     data_offset: int
 
 
-def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryview, bool]]) -> str:
-    """Write members, given as name, bytes and whether they are executable, in their order; return the seal."""
+def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryview, int, bool]]) -> str:
+    """Write members, given as name, bytes, CRC-32 and whether they are executable, in their order; return the seal."""
     seal = hashlib.sha256()
     waiting: list[bytes] = []
     offset = 0
@@ -64,8 +63,8 @@ def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryvi
         seal.update(joined)
         file.write(joined)
 
-    for name, data, executable in members:
-        local, central = _headers(name.encode(), zlib.crc32(data), len(data), executable, offset)
+    for name, data, crc, executable in members:
+        local, central = _headers(name.encode(), crc, len(data), executable, offset)
         directory.append(central)
         waiting.append(local)
         offset += len(local) + len(data)

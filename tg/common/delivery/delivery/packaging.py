@@ -7,6 +7,7 @@ input before anything is written, and writes the plan down.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -27,7 +28,7 @@ from .parsing import Place
 from .pickling import PickledResource, pickle_resource
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
-from .wheel import Member, wheel_file_name, write_wheel
+from .wheel import Digests, Member, wheel_file_name, write_wheel
 
 __all__ = ["Packaging"]
 
@@ -175,11 +176,11 @@ class _Plan:
 @dataclass(frozen=True)
 class _HashedResource:
     resource: PickledResource
-    buffer_digests: tuple[str, ...]
+    buffer_digests: tuple[Digests, ...]
 
     @classmethod
     def of(cls, resource: PickledResource) -> _HashedResource:
-        return cls(resource, tuple(hashlib.sha256(buffer).hexdigest() for buffer in resource.buffers))
+        return cls(resource, tuple(map(Digests.of, resource.buffers)))
 
 
 def _check_keys(payload: Mapping[str, Any]) -> None:
@@ -232,7 +233,7 @@ def _content_digest(
         resource = hashed.resource
         add(resource.key.encode())
         add(resource.dump(snapshot.tree.root, "tg"))
-        add("".join(hashed.buffer_digests).encode())
+        add("".join(digests.sha256 for digests in hashed.buffer_digests).encode())
     add(repr(sorted(needs.items())).encode())
     add(requires_python.encode())
     return digest.hexdigest()
@@ -244,14 +245,14 @@ def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_Hashe
     yield Member.of(f"{uid}/__main__.py", main_text())
     yield Member.of(f"{uid}/package.json", facts.to_json())
     for file in snapshot.files:
-        yield Member(f"{uid}/tg/{file.path}", file.data, file.sha256, file.executable)
+        yield Member(f"{uid}/tg/{file.path}", file.data, Digests(file.sha256, zlib.crc32(file.data)), file.executable)
     for hashed in resources:
         resource = hashed.resource
         yield Member.of(
             f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path)
         )
-        for index, (buffer, digest) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
-            yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digest)
+        for index, (buffer, digests) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
+            yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digests)
 
 
 def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:

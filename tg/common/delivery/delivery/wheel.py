@@ -15,6 +15,8 @@ import mmap
 import os
 import re
 import tempfile
+import threading
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +27,7 @@ from ..runtime.errors import IncompatiblePackage, PackageRejected
 from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
 from .facts import PackageFacts
 
-__all__ = ["BIG_BYTES", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
+__all__ = ["BIG_BYTES", "Digests", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
 
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile('[",\\s]')
@@ -33,18 +35,38 @@ _UNSAFE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|^[A-Za-z]:|[\x00-\x1f]")
 
 
 @dataclass(frozen=True)
+class Digests:
+    """What a wheel says of a file's bytes: SHA-256 in hexadecimal digits in RECORD, CRC-32 in the archive's headers."""
+
+    sha256: str
+    crc: int
+
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> Digests:
+        """Both, side by side for big data: neither holds the interpreter while it computes."""
+        if len(data) < BIG_BYTES:
+            return cls(hashlib.sha256(data).hexdigest(), zlib.crc32(data))
+        crc: list[int] = []
+        thread = threading.Thread(target=lambda: crc.append(zlib.crc32(data)))
+        thread.start()
+        sha256 = hashlib.sha256(data).hexdigest()
+        thread.join()
+        return cls(sha256, crc[0])
+
+
+@dataclass(frozen=True)
 class Member:
-    """A file of the wheel: its path, its bytes, their SHA-256 in hexadecimal digits."""
+    """A file of the wheel: its path, its bytes and their digests."""
 
     path: str
     data: bytes | memoryview
-    sha256: str
+    digests: Digests
     executable: bool = False
 
     @classmethod
     def of(cls, path: str, data: bytes) -> Member:
-        """A member whose hash is not known yet."""
-        return cls(path, data, hashlib.sha256(data).hexdigest())
+        """A member whose digests are not known yet."""
+        return cls(path, data, Digests.of(data))
 
 
 @dataclass(frozen=True)
@@ -87,13 +109,13 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     """
     listed = [*sorted(members, key=lambda member: member.path)]
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
-    record = "".join(str(RecordedFile(member.path, member.sha256, len(member.data))) for member in listed)
+    record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
-            seal = write_archive(file, ((member.path, member.data, member.executable) for member in listed))
+            seal = write_archive(file, ((one.path, one.data, one.digests.crc, one.executable) for one in listed))
             os.fchmod(file.fileno(), 0o644)
         os.replace(temporary, path)
     except BaseException:
@@ -199,7 +221,6 @@ class WheelReader:
     def _explain(self) -> None:
         """Raise what can be told of a file that is not in the form of this version: a newer form, or a forged zip file."""
         import zipfile
-        import zlib
 
         try:
             with zipfile.ZipFile(self.path) as archive:
