@@ -14,13 +14,15 @@ README = Path(__file__).with_name("README.md")
 
 
 def table(measures: list[Measure]) -> str:
-    """A table in Markdown, aligned so that it reads as text too."""
+    """A table in Markdown, aligned so that it reads as text too; what has to be reached is shown where anything has."""
     rows = [["measure", "figure", "reach", "", "how"]]
     for one in measures:
         mark = {True: "✓", False: "✗ missed", None: ""}[one.reached]
         reach = "" if one.reach is None else f"≤ {one.reach:g}"
-        rows.append([one.name, f"{one.value:.2f} {one.unit}", reach, mark, one.detail])
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        rows.append([one.name, f"{one.value:.3g} {one.unit}", reach, mark, one.detail])
+    if all(one.reach is None for one in measures):
+        rows = [[name, figure, how] for name, figure, _, _, how in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]

@@ -12,8 +12,6 @@ _MODULES = (
     '''\
 """Prices of the {name} market, and what is made of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +27,7 @@ class Price:
     value: float
     tags: tuple[str, ...] = ()
 
-    def log_return(self, before: Price) -> float:
+    def log_return(self, before: "Price") -> float:
         if before.value <= 0:
             raise ValueError(f"no return from {{before.value}}")
         return math.log(self.value / before.value)
