@@ -22,6 +22,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import threading
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
 _TOP = "tg"
+# Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
+# (https://github.com/python/cpython/issues/106905).
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
     `package_depth` is the number of packages between the root and the module: 0 for `root/a.py` and
     `root/__init__.py`, 1 for `root/p/a.py` and `root/p/__init__.py`. Raises `SyntaxError` as the compiler does.
     """
-    tree = ast.parse(source)
+    tree = _parsed(source)
     encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     text = _Text(source.decode(encoding))
     unresolved = []
@@ -101,8 +105,13 @@ def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
 def imports_of(source: bytes) -> list[Import]:
     """Every import of a module, those in functions too. Raises `SyntaxError` as the compiler does."""
     found: list[Import] = []
-    _collect(ast.parse(source), False, found)
+    _collect(_parsed(source), False, found)
     return found
+
+
+def _parsed(source: bytes) -> ast.Module:
+    with _ONE_AT_A_TIME:
+        return ast.parse(source)
 
 
 def _matches(pattern: bytes, source: bytes, root: str) -> bool:
