@@ -31,8 +31,8 @@ def refusal(project: Project, file: Path) -> PackageRejected:
 
 
 def members_of(file: Path) -> list[Member]:
-    reader = WheelReader(file)
-    return [Member.of(name, bytes(reader.data(name))) for name in reader.members]
+    with WheelReader(file) as reader:
+        return [Member.of(name, bytes(reader.data(name))) for name in reader.members]
 
 
 def seal(file: Path, members: Iterable[Member]) -> None:

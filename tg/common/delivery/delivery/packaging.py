@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
 from .closure import Closure
 from .dependencies import DependencyList
+from .digests import Digests, hash_in_background
 from .facts import PackageFacts, check_requires_python
 from .origins import Origins, distribution_names
 from .package_files import init_text, main_text, wheel_metadata
@@ -28,7 +30,7 @@ from .parsing import Place
 from .pickling import PickledResource, pickle_resource
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
-from .wheel import Digests, Member, wheel_file_name, write_wheel
+from .wheel import Member, wheel_file_name, write_wheel
 
 __all__ = ["Packaging"]
 
@@ -80,8 +82,9 @@ class Packaging:
         tree = SourceTree.local()
         origins = Origins(tree.root, tree.portions, distribution_names(settings.requirements()))
         resources = tuple(pickle_resource(key, settings.payload[key], origins) for key in sorted(settings.payload))
+        digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         with Snapshot(tree) as snapshot:
-            plan = _Plan.of(settings, resources, snapshot, origins)
+            plan = _Plan.of(settings, resources, digests, snapshot, origins)
             folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
             location = folder / plan.file_name
             if folder.suffix == ".whl":
@@ -152,12 +155,19 @@ class _Plan:
 
     @classmethod
     def of(
-        cls, settings: _Settings, resources: Iterable[PickledResource], snapshot: Snapshot, origins: Origins
+        cls,
+        settings: _Settings,
+        resources: Sequence[PickledResource],
+        digests: Callable[[], list[Digests]],
+        snapshot: Snapshot,
+        origins: Origins,
     ) -> _Plan:
+        """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
         if closure.problems:
             raise UndeliverableSource("source tree cannot be delivered", closure.problems)
-        hashed = tuple(_HashedResource.of(resource) for resource in resources)
+        waiting = iter(digests())
+        hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
         content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
@@ -165,7 +175,7 @@ class _Plan:
             original_tg_import_path=snapshot.tree.root,
             requires_python=settings.requires_python,
             dependencies=settings.needs,
-            resources=tuple(hashed_one.resource.key for hashed_one in hashed),
+            resources=tuple(resource.key for resource in resources),
             content=content,
             source=snapshot.digest(),
         )
@@ -176,11 +186,7 @@ class _Plan:
 @dataclass(frozen=True)
 class _HashedResource:
     resource: PickledResource
-    buffer_digests: tuple[Digests, ...]
-
-    @classmethod
-    def of(cls, resource: PickledResource) -> _HashedResource:
-        return cls(resource, tuple(map(Digests.of, resource.buffers)))
+    buffer_digests: Sequence[Digests]
 
 
 def _check_keys(payload: Mapping[str, Any]) -> None:

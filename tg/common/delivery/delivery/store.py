@@ -36,7 +36,6 @@ __all__ = ["InstalledPackage", "Store", "list_installed", "prune"]
 _SEAL = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = "tmp-"
 _STALE_SECONDS = 24 * 3600.0
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -212,12 +211,10 @@ def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(target, flags, mode) if target is not None else None
     try:
-        with wheel.data(path) as data:
-            for start in range(0, len(data), _CHUNK_BYTES):
-                chunk = data[start : start + _CHUNK_BYTES]
-                digest.update(chunk)
-                while descriptor is not None and chunk:
-                    chunk = chunk[os.write(descriptor, chunk) :]
+        for chunk in wheel.chunks(path):
+            digest.update(chunk)
+            while descriptor is not None and chunk:
+                chunk = chunk[os.write(descriptor, chunk) :]
     finally:
         if descriptor is not None:
             os.close(descriptor)

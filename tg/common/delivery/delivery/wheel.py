@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import base64
 import csv
-import hashlib
 import io
 import json
 import mmap
 import os
 import re
 import tempfile
-import threading
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,33 +22,15 @@ from typing import Any
 
 from ..runtime.errors import IncompatiblePackage, PackageRejected
 from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
+from .digests import Digests
 from .facts import PackageFacts
 
-__all__ = ["BIG_BYTES", "Digests", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
+__all__ = ["BIG_BYTES", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
 
+_CHUNK_BYTES = 256 * 1024
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile('[",\\s]')
 _UNSAFE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|^[A-Za-z]:|[\x00-\x1f]")
-
-
-@dataclass(frozen=True)
-class Digests:
-    """What a wheel says of a file's bytes: SHA-256 in hexadecimal digits in RECORD, CRC-32 in the archive's headers."""
-
-    sha256: str
-    crc: int
-
-    @classmethod
-    def of(cls, data: bytes | memoryview) -> Digests:
-        """Both, side by side for big data: neither holds the interpreter while it computes."""
-        if len(data) < BIG_BYTES:
-            return cls(hashlib.sha256(data).hexdigest(), zlib.crc32(data))
-        crc: list[int] = []
-        thread = threading.Thread(target=lambda: crc.append(zlib.crc32(data)))
-        thread.start()
-        sha256 = hashlib.sha256(data).hexdigest()
-        thread.join()
-        return cls(sha256, crc[0])
 
 
 @dataclass(frozen=True)
@@ -135,8 +114,19 @@ class WheelReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise PackageRejected(f"{path} cannot be opened: {error.strerror}.", path=path) from error
+        try:
+            self._open()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self) -> None:
+        path = self.path
+        try:
+            data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
             reason = error.strerror if isinstance(error, OSError) else "it is empty"
             raise PackageRejected(f"{path} cannot be opened: {reason}.", path=path) from error
@@ -153,11 +143,30 @@ class WheelReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing to do: the mapping goes with the last view of it."""
+        self._file.close()  # the mapping goes with the last view of it
 
     def data(self, member: str) -> memoryview:
         """The bytes of a member, mapped."""
         return self._archive.data(member)
+
+    def chunks(self, member: str) -> Iterator[memoryview]:
+        """The bytes of a member in pieces, each good until the next is asked for.
+
+        Big ones are read and not mapped: a mapping costs a fault every few pages, which is more than the copying.
+        """
+        entry = self.members[member]
+        if entry.size < BIG_BYTES:
+            yield self.data(member)
+            return
+        buffer = memoryview(bytearray(_CHUNK_BYTES))
+        self._file.seek(entry.data_offset)
+        left = entry.size
+        while left:
+            got = self._file.readinto(buffer[:left])
+            if not got:
+                raise self.rejected(f"was cut while it was read: {member} is not all there", member=member)
+            yield buffer[:got]
+            left -= got
 
     def check_seal(self) -> str:
         """Hash what the seal covers. Returns the seal, in hexadecimal digits."""
@@ -221,6 +230,7 @@ class WheelReader:
     def _explain(self) -> None:
         """Raise what can be told of a file that is not in the form of this version: a newer form, or a forged zip file."""
         import zipfile
+        import zlib
 
         try:
             with zipfile.ZipFile(self.path) as archive:
