@@ -68,6 +68,19 @@ print(get_loader_from_installed_package('my_job', '1.0.0').load_resource('job').
     assert install(project, project.deliver(), more).split() == ["one", "one", "one"]
 
 
+def test_an_installed_package_for_another_python_is_refused(project: Project) -> None:
+    file = project.deliver(settings="packaging.requires_python = '>=3.10,<3.99'")
+    install(project, file)
+    package_json = next((project.home / "store").glob("*/my_job__1_0_0/package.json"))
+    package_json.chmod(0o644)
+    package_json.write_text(package_json.read_text().replace("<3.99", "<3.10"))
+    printed = project.run(
+        "from tg.common.delivery.delivery import get_loader_from_installed_package as get; get('my_job')", fails=True
+    )
+    assert "IncompatiblePackage: my_job__1_0_0 is installed in" in printed
+    assert "but needs Python >=3.10,<3.10" in printed
+
+
 def test_looking_for_what_is_not_installed_is_an_error_that_says_where_it_looked(project: Project) -> None:
     printed = project.run(
         "from tg.common.delivery.delivery import get_loader_from_installed_package as get; get('nothing')", fails=True

@@ -273,3 +273,35 @@ def test_pip_and_uv_install_the_file_and_python_runs_it(project: Project, tmp_pa
     done = subprocess.run([python, "-I", "-m", "my_job__1_0_0"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0
     assert "INFO: SUCCESS" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"%s": 3}', '{"%s": [1, 2]}', '{"%s": [[1], 2, 3, 4, 5, 6, 7, 8]}']
+)
+def test_a_cache_that_something_else_wrote_is_as_good_as_none(project: Project, content: str) -> None:
+    first = project.deliver().read_bytes()
+    (cache,) = (project.home / "cache").iterdir()
+    cache.write_text(content.replace("%s", str(project.folder / "tg/my/job.py")))
+    assert project.deliver().read_bytes() == first
+
+
+def test_what_is_unchanged_is_neither_parsed_nor_hashed_again(project: Project) -> None:
+    for number in range(5):
+        project.write(f"tg/my/module{number}.py", f"x = {number}\n")
+    time.sleep(0.15)  # what was written a moment ago is looked at again, since one more change would not show
+    project.deliver()
+    project.write("tg/my/module3.py", "x = 33\n")
+    printed = project.run("""
+        from tg.my.job import Job
+        from tg.common.delivery.delivery import Packaging, parsing, relocation, snapshot
+        looked_at, parsed = [], []
+        look_at, syntax_error, parse = snapshot._look_at, parsing.syntax_error, relocation._parsed
+        snapshot._look_at = lambda file, *more: looked_at.append(file.path) or look_at(file, *more)
+        parsing.syntax_error = lambda path, source: parsed.append(path) or syntax_error(path, source)
+        relocation._parsed = lambda source: parsed.append('by relocation') or parse(source)
+        packaging = Packaging('my_job', '1.0.1', dict(job=Job()))
+        packaging.silent = True
+        packaging.make_package()
+        print(looked_at, [path.rpartition('/')[2] for path in parsed])
+    """)
+    assert printed.strip() == "['my/module3.py'] ['module3.py']"

@@ -89,7 +89,7 @@ def test_smaller_ones_and_text_are_in_it(value: Any) -> None:
 
 
 RICH = """
-import enum, functools, typing
+import enum, functools, types, typing
 from collections import namedtuple
 from dataclasses import dataclass
 
@@ -123,6 +123,9 @@ class Outer:
 def function(x):
     return x
 
+class Box:
+    __class_getitem__ = classmethod(types.GenericAlias)
+
 class Job:
     def __init__(self):
         self.slotted = Slotted()
@@ -131,6 +134,7 @@ class Job:
         self.methods = [Outer().method, Outer.make]
         self.missing = MISSING
         self.type_variable = T
+        self.box, self.boxes = Box, Box[int]
         self.inner = {Color.RED: {Frozen(1), Frozen(2)}}
     def run(self):
         return 'rich'
@@ -150,6 +154,7 @@ def test_every_kind_of_definition_is_loaded_from_the_package(project: Project) -
         assert job.values[1] is module.Color.RED and job.values[3] is module.Outer and job.values[4] is module.function
         assert job.slotted.a == module.Frozen(3) and type(job.values[2]) is module.Outer.Inner
         assert job.values[5]() == 2 and job.methods[0]() == 'method' and type(job.methods[1]()) is module.Outer
+        assert job.box is module.Box and job.boxes == module.Box[int] and job.boxes != module.Box
         assert job.inner == {{module.Color.RED: {{module.Frozen(1), module.Frozen(2)}}}}
         print([name for name in sys.modules if name == 'tg.my' or name.startswith('tg.my.')])
         """,

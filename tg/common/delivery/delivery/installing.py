@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ...logger import Logger
 from ..runtime.entry_point import EntryPoint
-from ..runtime.errors import PackageNotFound
+from ..runtime.errors import IncompatiblePackage, PackageNotFound
 from ..runtime.module_tree import ModuleTree
-from .facts import PackageFacts
+from .facts import PackageFacts, python_satisfies
 from .store import InstalledPackage, Store
 
 __all__ = ["get_loader_from_installed_package", "install_package_and_get_loader", "uninstall"]
@@ -46,10 +46,15 @@ def get_loader_from_installed_package(name: str, version: str | None = None, *, 
     """The entry point of a package that is installed: in the store, or by pip.
 
     `name` is a UID (`example_job__0_0_0`) or the name given to `Packaging`. Raises `PackageNotFound` when there is
-    none, or when there are several versions and none is named.
+    none, or when there are several versions and none is named; `IncompatiblePackage` when it is for another Python.
     """
     package = Store().find(name, version)
     if package is not None:
+        if not python_satisfies(package.facts.requires_python):
+            raise IncompatiblePackage(
+                f"{package.module_name} is installed in {package.folder}, but needs Python {package.facts.requires_python}.",
+                path=package.folder,
+            )
         return _entry_point(package, silent=silent)
     folder = _folder_from_pip(name, version)
     if folder is None:

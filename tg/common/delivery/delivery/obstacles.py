@@ -37,7 +37,7 @@ class _Search(pickle._Pickler):  # the pickler in Python, which can be followed
         self._way.append(value)
         before = len(self.found)
         try:
-            if isinstance(value, (type, FunctionType)):
+            if issubclass(type(value), (type, FunctionType)):
                 problem = self._origins.problem_of(value)
                 if problem is not None:
                     self._add(value, f"refers to {problem}.")

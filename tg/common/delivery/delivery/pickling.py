@@ -153,7 +153,8 @@ class _Scout(pickle.Pickler):
             self.big_bytes[id(value)] = value
 
     def reducer_override(self, value: Any, /) -> Any:
-        if isinstance(value, (type, FunctionType)):
+        # By their types: aliases such as `Box[int]` and proxies claim to be the class they stand for.
+        if issubclass(type(value), (type, FunctionType)):
             if self._origins.problem_of(value) is not None:
                 self.found_problem = True
                 return str, ()  # something harmless, so that the rest is looked at

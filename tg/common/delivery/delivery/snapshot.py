@@ -208,10 +208,11 @@ class _Cache:
         return location in self._read
 
     def known(self, location: str, signature: list[int]) -> _Facts | None:
-        entry = self._read.get(location)
-        if entry is None or entry[0] != signature:
+        try:
+            facts = _Facts(*self._read[location])
+        except (KeyError, TypeError):  # unknown, or written by something else
             return None
-        return _Facts(*entry)
+        return facts if facts.signature == signature else None
 
     def write(self, facts: dict[str, _Facts]) -> None:
         entries = {location: list(self._entry(known)) for location, known in facts.items() if known.signature}
