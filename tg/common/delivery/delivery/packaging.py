@@ -6,31 +6,24 @@ input before anything is written, and writes the plan down.
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ...locations import Loc
 from ...logger import Logger
-from ..runtime.errors import InvalidName, UndeliverableSource
-from ..runtime.names import UID, check_payload_key
-from ..runtime.resources import buffer_member
+from ..runtime.errors import InvalidName
 from .closure import Closure
 from .dependencies import DependencyList
-from .digests import Digests, hash_in_background
-from .facts import PackageFacts, check_requires_python
+from .digests import hash_in_background
 from .origins import Origins, distribution_names
-from .package_files import init_text, main_text, wheel_metadata
 from .parsing import Place
-from .pickling import PickledResource, pickle_resource
+from .pickling import pickle_resource
+from .plan import Plan, Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
-from .wheel import Member, wheel_file_name, write_wheel
+from .wheel import write_wheel
 
 __all__ = ["Packaging"]
 
@@ -78,13 +71,21 @@ class Packaging:
         Without a destination it goes below `Loc.packages`, to a folder named by its content. Raises `InvalidName`,
         `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` before anything is written.
         """
-        settings = _Settings.checked(self)
+        settings = Settings.checked(
+            name=self.name,
+            version=self.version,
+            payload=self.payload,
+            dependencies=self.dependencies,
+            requires_python=self.requires_python,
+            human_readable_module_name=self.human_readable_module_name,
+            description=self.description,
+        )
         tree = SourceTree.local()
         origins = Origins(tree.root, tree.portions, distribution_names(settings.requirements()))
         resources = tuple(pickle_resource(key, settings.payload[key], origins) for key in sorted(settings.payload))
         digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         with Snapshot(tree) as snapshot:
-            plan = _Plan.of(settings, resources, digests, snapshot, origins)
+            plan = Plan.of(settings, resources, digests, snapshot, origins)
             folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
             location = folder / plan.file_name
             if folder.suffix == ".whl":
@@ -105,160 +106,6 @@ class Packaging:
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What `Packaging` said at the moment `make_package` was called, found to be usable."""
-
-    uid: UID
-    version_from_content: bool
-    payload: Mapping[str, Any]
-    needs: Mapping[str, tuple[str, ...]]
-    requires_python: str
-    description: str
-
-    @classmethod
-    def checked(cls, packaging: Packaging) -> _Settings:
-        _check_keys(packaging.payload)
-        version = packaging.version
-        return cls(
-            # "0" stands in for the version until the content is known.
-            UID(packaging.name, "0" if version is None else version, packaging.human_readable_module_name),
-            version is None,
-            dict(packaging.payload),
-            _needs(packaging.dependencies),
-            _checked_python(packaging.requires_python),
-            packaging.description,
-        )
-
-    def requirements(self) -> list[str]:
-        return [one for names in self.needs.values() for one in names]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """All that the package file will hold."""
-
-    facts: PackageFacts
-    members: tuple[Member, ...]
-    metadata: Mapping[str, bytes]
-    closure: Closure
-
-    @property
-    def file_name(self) -> str:
-        return wheel_file_name(self.facts.uid.name, self.facts.uid.version)
-
-    @property
-    def dist_info(self) -> str:
-        return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
-
-    @classmethod
-    def of(
-        cls,
-        settings: _Settings,
-        resources: Sequence[PickledResource],
-        digests: Callable[[], list[Digests]],
-        snapshot: Snapshot,
-        origins: Origins,
-    ) -> _Plan:
-        """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
-        closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
-        if closure.problems:
-            raise UndeliverableSource("source tree cannot be delivered", closure.problems)
-        waiting = iter(digests())
-        hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
-        content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
-        uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
-        facts = PackageFacts(
-            uid=uid,
-            original_tg_import_path=snapshot.tree.root,
-            requires_python=settings.requires_python,
-            dependencies=settings.needs,
-            resources=tuple(resource.key for resource in resources),
-            content=content,
-            source=snapshot.digest(),
-        )
-        members = tuple(_members(facts, snapshot, hashed))
-        return cls(facts, members, wheel_metadata(facts, settings.description), closure)
-
-
-@dataclass(frozen=True)
-class _HashedResource:
-    resource: PickledResource
-    buffer_digests: Sequence[Digests]
-
-
-def _check_keys(payload: Mapping[str, Any]) -> None:
-    seen: dict[str, str] = {}
-    for key in payload:
-        check_payload_key(key)
-        other = seen.setdefault(key.lower(), key)
-        if other != key:
-            raise InvalidName(
-                f"payload keys {other!r} and {key!r} differ only in case, and would be one file on some systems.",
-                given=key,
-                nearest=f"{key}_2",
-            )
-
-
-def _needs(dependencies: Iterable[DependencyList]) -> dict[str, tuple[str, ...]]:
-    needs: dict[str, tuple[str, ...]] = {}
-    for names in dependencies:
-        needs[names.name] = (*needs.get(names.name, ()), *names.dependencies)
-    texts = [one for names in needs.values() for one in names]
-    if texts:
-        from .requirements import check_requirements
-
-        check_requirements(texts)
-    return needs
-
-
-def _checked_python(specifier: str) -> str:
-    try:
-        check_requires_python(specifier)
-    except ValueError as error:
-        raise InvalidName(f"requires_python={specifier!r}: {error}.", given=specifier, nearest=">=3.10") from error
-    return specifier
-
-
-def _content_digest(
-    snapshot: Snapshot,
-    resources: Iterable[_HashedResource],
-    needs: Mapping[str, tuple[str, ...]],
-    requires_python: str,
-) -> str:
-    """SHA-256 of everything a package holds but its name, with lengths, so that no two contents run together."""
-    digest = hashlib.sha256()
-
-    def add(part: bytes) -> None:
-        digest.update(len(part).to_bytes(8, "little") + part)
-
-    add(snapshot.digest().encode())
-    for hashed in resources:
-        resource = hashed.resource
-        add(resource.key.encode())
-        add(resource.dump(snapshot.tree.root, "tg"))
-        add("".join(digests.sha256 for digests in hashed.buffer_digests).encode())
-    add(repr(sorted(needs.items())).encode())
-    add(requires_python.encode())
-    return digest.hexdigest()
-
-
-def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_HashedResource]) -> Iterable[Member]:
-    uid = facts.module_name
-    yield Member.of(f"{uid}/__init__.py", init_text(facts))
-    yield Member.of(f"{uid}/__main__.py", main_text())
-    yield Member.of(f"{uid}/package.json", facts.to_json())
-    for file in snapshot.files:
-        yield Member(f"{uid}/tg/{file.path}", file.data, Digests(file.sha256, zlib.crc32(file.data)), file.executable)
-    for hashed in resources:
-        resource = hashed.resource
-        yield Member.of(
-            f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path)
-        )
-        for index, (buffer, digests) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
-            yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digests)
 
 
 def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:

@@ -1,0 +1,192 @@
+"""The plan of a package: settings found to be usable, and from them all that the file will hold.
+
+Making a plan writes nothing. Whatever is to be refused is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from ..runtime.errors import InvalidName, UndeliverableSource
+from ..runtime.names import UID, check_payload_key
+from ..runtime.resources import buffer_member
+from .closure import Closure
+from .dependencies import DependencyList
+from .digests import Digests
+from .facts import PackageFacts, check_requires_python
+from .origins import Origins
+from .package_files import init_text, main_text, wheel_metadata
+from .pickling import PickledResource
+from .snapshot import Snapshot
+from .wheel import Member, wheel_file_name
+
+__all__ = ["Plan", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `Packaging` said at the moment `make_package` was called, found to be usable."""
+
+    uid: UID
+    version_from_content: bool
+    payload: Mapping[str, Any]
+    needs: Mapping[str, tuple[str, ...]]
+    requires_python: str
+    description: str
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        name: str,
+        version: str | None,
+        payload: Mapping[str, Any],
+        dependencies: Iterable[DependencyList],
+        requires_python: str,
+        human_readable_module_name: bool,
+        description: str,
+    ) -> Settings:
+        """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
+        _check_keys(payload)
+        return cls(
+            # "0" stands in for the version until the content is known.
+            UID(name, "0" if version is None else version, human_readable_module_name),
+            version is None,
+            dict(payload),
+            _needs(dependencies),
+            _checked_python(requires_python),
+            description,
+        )
+
+    def requirements(self) -> list[str]:
+        return [one for names in self.needs.values() for one in names]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the package file will hold."""
+
+    facts: PackageFacts
+    members: tuple[Member, ...]
+    metadata: Mapping[str, bytes]
+    closure: Closure
+
+    @property
+    def file_name(self) -> str:
+        return wheel_file_name(self.facts.uid.name, self.facts.uid.version)
+
+    @property
+    def dist_info(self) -> str:
+        return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        resources: Sequence[PickledResource],
+        digests: Callable[[], list[Digests]],
+        snapshot: Snapshot,
+        origins: Origins,
+    ) -> Plan:
+        """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
+        closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
+        if closure.problems:
+            raise UndeliverableSource("source tree cannot be delivered", closure.problems)
+        waiting = iter(digests())
+        hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
+        content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
+        uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
+        facts = PackageFacts(
+            uid=uid,
+            original_tg_import_path=snapshot.tree.root,
+            requires_python=settings.requires_python,
+            dependencies=settings.needs,
+            resources=tuple(resource.key for resource in resources),
+            content=content,
+            source=snapshot.digest(),
+        )
+        members = tuple(_members(facts, snapshot, hashed))
+        return cls(facts, members, wheel_metadata(facts, settings.description), closure)
+
+
+@dataclass(frozen=True)
+class _HashedResource:
+    resource: PickledResource
+    buffer_digests: Sequence[Digests]
+
+
+def _check_keys(payload: Mapping[str, Any]) -> None:
+    seen: dict[str, str] = {}
+    for key in payload:
+        check_payload_key(key)
+        other = seen.setdefault(key.lower(), key)
+        if other != key:
+            raise InvalidName(
+                f"payload keys {other!r} and {key!r} differ only in case, and would be one file on some systems.",
+                given=key,
+                nearest=f"{key}_2",
+            )
+
+
+def _needs(dependencies: Iterable[DependencyList]) -> dict[str, tuple[str, ...]]:
+    needs: dict[str, tuple[str, ...]] = {}
+    for names in dependencies:
+        needs[names.name] = (*needs.get(names.name, ()), *names.dependencies)
+    texts = [one for names in needs.values() for one in names]
+    if texts:
+        from .requirements import check_requirements
+
+        check_requirements(texts)
+    return needs
+
+
+def _checked_python(specifier: str) -> str:
+    try:
+        check_requires_python(specifier)
+    except ValueError as error:
+        raise InvalidName(f"requires_python={specifier!r}: {error}.", given=specifier, nearest=">=3.10") from error
+    return specifier
+
+
+def _content_digest(
+    snapshot: Snapshot,
+    resources: Iterable[_HashedResource],
+    needs: Mapping[str, tuple[str, ...]],
+    requires_python: str,
+) -> str:
+    """SHA-256 of everything a package holds but its name, with lengths, so that no two contents run together."""
+    digest = hashlib.sha256()
+
+    def add(part: bytes) -> None:
+        digest.update(len(part).to_bytes(8, "little") + part)
+
+    add(snapshot.digest().encode())
+    for hashed in resources:
+        resource = hashed.resource
+        add(resource.key.encode())
+        add(resource.dump(snapshot.tree.root, "tg"))
+        add("".join(digests.sha256 for digests in hashed.buffer_digests).encode())
+    add(repr(sorted(needs.items())).encode())
+    add(requires_python.encode())
+    return digest.hexdigest()
+
+
+def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_HashedResource]) -> Iterable[Member]:
+    uid = facts.module_name
+    yield Member.of(f"{uid}/__init__.py", init_text(facts))
+    yield Member.of(f"{uid}/__main__.py", main_text())
+    yield Member.of(f"{uid}/package.json", facts.to_json())
+    for file in snapshot.files:
+        yield Member(f"{uid}/tg/{file.path}", file.data, Digests(file.sha256, zlib.crc32(file.data)), file.executable)
+    for hashed in resources:
+        resource = hashed.resource
+        yield Member.of(
+            f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path)
+        )
+        for index, (buffer, digests) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
+            yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digests)
