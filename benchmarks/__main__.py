@@ -1,4 +1,4 @@
-"""python -m benchmarks [--rounds N] [--json FILE] [--readme] [packages arrays imports peers]"""
+"""python -m benchmarks [--quick | --rounds N] [--json FILE] [--readme] [--setup] [packages arrays imports peers versions]"""
 
 from __future__ import annotations
 
@@ -7,31 +7,50 @@ from importlib import import_module
 from pathlib import Path
 
 from . import report
+from .samples import Measure
 
 OURS = ("packages", "arrays", "imports")
-PARTS = (*OURS, "peers")
+OTHERS = ("peers", "versions")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure delivery against floors and peers."
+        prog="python -m benchmarks", description="Measure delivery against floors, and beside other systems."
     )
     parser.add_argument(
-        "parts", nargs="*", choices=[*PARTS, []], help="what to measure (default: packages arrays imports)"
+        "parts",
+        nargs="*",
+        metavar="part",
+        help=f"what to measure: {', '.join((*OURS, *OTHERS))} (default: {' '.join(OURS)})",
     )
     parser.add_argument("--rounds", type=int, default=7, help="samples of each, after one to warm up (default: 7)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
-    parser.add_argument("--readme", action="store_true", help="put the table into benchmarks/README.md")
+    parser.add_argument("--quick", action="store_true", help="to try it: two rounds, and the smaller tree alone")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures, with every sample, to FILE as well"
+    )
+    parser.add_argument("--readme", action="store_true", help="renew the tables of these parts in benchmarks/README.md")
+    parser.add_argument(
+        "--setup", action="store_true", help="install the other systems into .venv-peers, as far as they can be"
+    )
     options = parser.parse_args()
-    measures = []
+    unknown = [part for part in options.parts if part not in (*OURS, *OTHERS)]
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}. There are: {', '.join((*OURS, *OTHERS))}.")
+    if options.setup:
+        import_module("benchmarks.peers").setup()
+        if not options.parts or options.parts == ["peers"]:
+            return 0
+    rounds = 2 if options.quick else options.rounds
+    found: dict[str, list[report.Row]] = {}
     for part in options.parts or OURS:
-        measures += import_module(f"benchmarks.{part}").measure(options.rounds)
-    print(report.table(measures))
+        found[part] = import_module(f"benchmarks.{part}").measure(rounds, quick=options.quick)
+        print(f"{part}\n\n{report.table(found[part])}\n", flush=True)
     if options.json:
-        options.json.write_text(report.as_json(measures), encoding="utf-8")
+        options.json.write_text(report.as_json(found), encoding="utf-8")
     if options.readme:
-        report.write_readme(measures, "peers" if options.parts == ["peers"] else "figures")
-    return 1 if any(one.reached is False for one in measures) else 0
+        report.write_readme(found, rounds)
+    missed = [row for rows in found.values() for row in rows if isinstance(row, Measure) and row.reached is False]
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-
-from .samples import Measure, sample
+from .samples import Measure, median_measure, sample
 
 CODE = {
     "tg.common.delivery.delivery": "import tg.common.delivery.delivery",
@@ -14,7 +12,7 @@ CODE = {
 }
 
 
-def measure(rounds: int) -> list[Measure]:
+def measure(rounds: int, *, quick: bool = False) -> list[Measure]:
     found = []
     for name, code in CODE.items():
         differences = []
@@ -23,5 +21,5 @@ def measure(rounds: int) -> list[Measure]:
             if number:
                 differences.append(1000 * (ours - bare))
         reach = 60 if name.startswith("tg.") else None
-        found.append(Measure(f"import of {name}", statistics.median(differences), "ms more", reach, f"`{code}`"))
+        found.append(median_measure(f"import of {name}", "ms more", differences, reach, f"`{code}`"))
     return found

@@ -4,55 +4,89 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from .samples import REPOSITORY, Measure, calls, median_ratio, sample
+from .samples import REPOSITORY, Measure, calls, ratio_measure, sample
 from .trees import change_one_line, make_tree
 
 SIZES = (250, 2500)
 
 
-def measure(rounds: int) -> list[Measure]:
+def measure(rounds: int, *, quick: bool = False) -> list[Measure]:
     found = []
-    for size in SIZES:
-        first, changed, whole_first, whole_changed = [], [], [], []
+    for size in SIZES[:1] if quick else SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            project, home = Path(folder, "project"), Path(folder, "home")
-            make_tree(project, size)
-            for number in range(rounds + 1):
-                shutil.rmtree(home, ignore_errors=True)
-                floor = _floor(project)
-                ours = _delivery(project, home, "0.0.0")
-                change_one_line(project, number)
-                floor_again = _floor(project)
-                again = _delivery(project, home, "0.0.1")
-                assert floor["result"] == ours["result"] != again["result"] == floor_again["result"]
-                if number == 0:
-                    continue  # the first round fills the caches of disk and bytecode
-                first.append((calls(ours), calls(floor)))
-                changed.append((calls(again), calls(floor_again)))
-                whole_first.append((ours["whole"], floor["whole"]))
-                whole_changed.append((again["whole"], floor_again["whole"]))
-        for name, pairs, reach in (
-            (f"{size} modules, first time", first, 1.5),
-            (f"{size} modules, one line changed", changed, 0.7),
-            (f"{size} modules, first time, whole process", whole_first, None),
-            (f"{size} modules, one line changed, whole process", whole_changed, None),
-        ):
-            ratio, detail = median_ratio(pairs)
-            found.append(Measure(name, ratio, "x floor", reach, detail))
+            found += _of_size(size, Path(folder), rounds)
     return found
+
+
+def _of_size(size: int, folder: Path, rounds: int) -> list[Measure]:
+    project, home = folder / "project", folder / "home"
+    make_tree(project, size)
+    first, again = [], []
+    for number in range(rounds + 1):
+        shutil.rmtree(home, ignore_errors=True)
+        before = _in_turns(number, lambda: _delivery(project, home, "0.0.0"), lambda: _floor(project))
+        change_one_line(project, number)
+        after = _in_turns(number, lambda: _delivery(project, home, "0.0.1"), lambda: _floor(project))
+        for ours, floor in (before, after):
+            assert (
+                ours["result"] == floor["result"] and ours["files"] == floor["files"] + 1
+            )  # ours writes tg/__init__.py
+        assert before[0]["result"] != after[0]["result"]
+        if number:  # the first round fills the caches of the disk
+            first.append(before)
+            again.append(after)
+    change_one_line(project, rounds + 1)
+    counted = _delivery(project, home, "0.0.2", "count")
+    return [
+        _ratio(f"{size} modules, first time", 1.5, first),
+        _ratio(f"{size} modules, one line changed", 0.7, again),
+        *_counts(f"{size} modules, one line changed", counted),
+    ]
+
+
+def _in_turns(number: int, ours: Callable[[], Any], floor: Callable[[], Any]) -> tuple[Any, Any]:
+    """Both, in an order that changes from round to round, so that neither always finds what the other has left."""
+    if number % 2:
+        taken = ours()
+        return taken, floor()
+    bare = floor()
+    return ours(), bare
+
+
+def _ratio(name: str, reach: float, pairs: list[tuple[Any, Any]]) -> Measure:
+    return ratio_measure(
+        name,
+        "floor",
+        reach,
+        [(calls(ours), calls(floor)) for ours, floor in pairs],
+        whole=[(ours["whole"], floor["whole"]) for ours, floor in pairs],
+    )
+
+
+def _counts(name: str, counted: dict[str, float]) -> list[Measure]:
+    of = f"of {counted['files']:.0f}"
+    seal = f"{of}, one by one; all bytes hashed: {counted['hashed_archives']:.1f} times the size of the package"
+    return [
+        Measure(f"{name}: parsed", counted["parsed"], "files", 1, of),
+        Measure(f"{name}: hashed", counted["hashed"], "files", 1, seal),
+        Measure(f"{name}: unpacked", counted["written"], "files", 1, f"{of}; the others are linked"),
+    ]
 
 
 def _floor(project: Path) -> dict[str, float]:
     _forget_bytecode(project)
     with tempfile.TemporaryDirectory() as folder:
-        return sample("-m", "benchmarks.sample_floor", folder, str(project / "tg"), str(REPOSITORY / "tg"))
+        portions = str(project / "tg"), str(REPOSITORY / "tg")
+        return sample("-m", "benchmarks.sample_floor", folder, str(project), *portions)
 
 
-def _delivery(project: Path, home: Path, version: str) -> dict[str, float]:
+def _delivery(project: Path, home: Path, version: str, *count: str) -> dict[str, float]:
     _forget_bytecode(project)
-    return sample("-m", "benchmarks.sample_delivery", version, path=[project], home=home)
+    return sample("-m", "benchmarks.sample_delivery", version, *count, path=[project], home=home)
 
 
 def _forget_bytecode(project: Path) -> None:

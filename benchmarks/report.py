@@ -1,4 +1,4 @@
-"""The table, for people, for programs and for the README."""
+"""The tables, for people, for programs and for the README."""
 
 from __future__ import annotations
 
@@ -6,37 +6,52 @@ import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from .samples import Measure
+from .samples import Measure, Observation
 
 README = Path(__file__).with_name("README.md")
 
+Row = Measure | Observation
 
-def table(measures: list[Measure]) -> str:
-    """A table in Markdown, aligned so that it reads as text too; what has to be reached is shown where anything has."""
-    rows = [["measure", "figure", "reach", "", "how"]]
-    for one in measures:
-        mark = {True: "✓", False: "✗ missed", None: ""}[one.reached]
-        reach = "" if one.reach is None else f"≤ {one.reach:g}"
-        rows.append([one.name, f"{one.value:.3g} {one.unit}", reach, mark, one.detail])
-    if all(one.reach is None for one in measures):
-        rows = [[name, figure, how] for name, figure, _, _, how in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+def table(rows: Sequence[Row]) -> str:
+    """A table in Markdown, aligned so that it reads as text too; columns that are empty in every row are left out."""
+    cells = [row.cells() for row in rows]
+    heads = [
+        head for head in dict.fromkeys(head for row in cells for head in row) if any(row.get(head) for row in cells)
+    ]
+    lines = [heads, *([row.get(head, "") for head in heads] for row in cells)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def as_json(measures: list[Measure]) -> str:
-    return json.dumps([{**vars(one), "reached": one.reached} for one in measures], indent=2, ensure_ascii=False)
+def machine() -> str:
+    """What the figures were taken on, as far as it matters for them."""
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def write_readme(measures: list[Measure], place: str) -> None:
-    """Put the table between the marks of `place` (figures, peers) in the README."""
+def as_json(found: dict[str, list[Row]]) -> str:
+    """All that was found, part by part, with every sample."""
+    parts = {
+        part: [{**vars(row), "reached": row.reached} if isinstance(row, Measure) else row.columns for row in rows]
+        for part, rows in found.items()
+    }
+    return json.dumps({"machine": machine(), "parts": parts}, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_readme(found: dict[str, list[Row]], rounds: int) -> None:
+    """Put each part's table between its marks in the README; what was not measured now stays as it was."""
     text = README.read_text(encoding="utf-8")
-    begin, end = f"<!-- {place}: begin -->", f"<!-- {place}: end -->"
-    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, medians."
-    block = f"{begin}\n{system}\n\n{table(measures)}\n{end}"
-    README.write_text(re.sub(f"{begin}.*?{end}", lambda _: block, text, flags=re.DOTALL), encoding="utf-8")
+    for part, rows in found.items():
+        begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"{README.name} has no place for {part}: add the lines {begin} and {end}.")
+        how = f"{machine()}; medians of {rounds}." if any(isinstance(row, Measure) for row in rows) else f"{machine()}."
+        block = f"{begin}\n{how}\n\n{table(rows)}\n{end}"
+        text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, block=block: block, text, flags=re.DOTALL)
+    README.write_text(text, encoding="utf-8")

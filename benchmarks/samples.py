@@ -24,10 +24,44 @@ class Measure:
     unit: str
     reach: float | None = None
     detail: str = ""
+    whole: float | None = None
+    """The same figure for whole processes: the start of Python and all imports are in it."""
+    spread: str = ""
+    samples: tuple[Any, ...] = ()
 
     @property
     def reached(self) -> bool | None:
         return None if self.reach is None else self.value <= self.reach
+
+    def cells(self) -> dict[str, str]:
+        """The columns of the table; one that is empty in all rows is left out of it."""
+        return {
+            "measure": self.name,
+            "figure": f"{_digits(self.value)} {self.unit}",
+            "reach": "" if self.reach is None else f"≤ {self.reach:g}",
+            "": {True: "✓", False: "✗ missed", None: ""}[self.reached],
+            "whole process": "" if self.whole is None else _digits(self.whole),
+            "spread": self.spread,
+            "how": self.detail,
+        }
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen, in words, column by column."""
+
+    columns: dict[str, str]
+
+    def cells(self) -> dict[str, str]:
+        return self.columns
+
+
+class SampleFailed(Exception):
+    """A sample's process ended with an error; `reason` is the last line of it."""
+
+    def __init__(self, command: str, stderr: str) -> None:
+        super().__init__(f"{command} failed:\n{stderr}")
+        self.reason = (stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def sample(
@@ -35,7 +69,7 @@ def sample(
 ) -> dict[str, Any]:
     """Run `python ARGUMENTS` in a fresh process; the JSON it prints, and its wall time as `whole`.
 
-    Bytecode is written, as it is for users, whatever this process was told.
+    Bytecode is written, as it is for users, whatever this process was told. Raises `SampleFailed`.
     """
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "TG_HOME")
@@ -47,7 +81,7 @@ def sample(
     done = subprocess.run([python, *arguments], env=environment, capture_output=True, text=True, check=False)
     whole = time.perf_counter() - started
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+        raise SampleFailed(" ".join(arguments), done.stderr)
     printed = done.stdout.strip().splitlines()
     return {**(json.loads(printed[-1]) if printed else {}), "whole": whole}
 
@@ -57,8 +91,39 @@ def calls(taken: dict[str, Any]) -> float:
     return float(taken["make"] + taken["install"] + taken["load"])
 
 
-def median_ratio(pairs: list[tuple[float, float]]) -> tuple[float, str]:
-    """The median of the ratios of pairs that were measured side by side, and their range in words."""
-    ratios = sorted(ours / floor for ours, floor in pairs)
-    middle = f"{statistics.median(pair[0] for pair in pairs):.3f} s over {statistics.median(pair[1] for pair in pairs):.3f} s"
-    return statistics.median(ratios), f"{middle}; ratios {ratios[0]:.2f} to {ratios[-1]:.2f}"
+def ratio_measure(
+    name: str,
+    floor: str,
+    reach: float,
+    pairs: list[tuple[float, float]],
+    *,
+    whole: list[tuple[float, float]] | None = None,
+) -> Measure:
+    """The median of ours over the median of the floor; the spread is that of pairs that were taken side by side."""
+    ratios = sorted(ours / bare for ours, bare in pairs)
+    ours, bare = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return Measure(
+        name=name,
+        value=_ratio(pairs),
+        unit=f"x {floor}",
+        reach=reach,
+        detail=f"{ours:.3f} s over {bare:.3f} s",
+        whole=_ratio(whole) if whole else None,
+        spread=f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+        samples=tuple(pairs),
+    )
+
+
+def median_measure(name: str, unit: str, values: list[float], reach: float | None = None, detail: str = "") -> Measure:
+    """The median; the spread is the lowest and the highest."""
+    spread = f"{_digits(min(values))} to {_digits(max(values))}"
+    return Measure(name, statistics.median(values), unit, reach, detail, None, spread, tuple(values))
+
+
+def _ratio(pairs: list[tuple[float, float]]) -> float:
+    ours, bare = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return ours / bare
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"

@@ -76,7 +76,7 @@ def test_the_wheels_metadata_has_what_the_package_needs(project: Project) -> Non
 
 
 def make(project: Project, version: str | None = None, **environment: str) -> Path:
-    return Path(project.run(MAKE.format(version=version, destination=""), **environment).strip())
+    return Path(project.run(MAKE.format(version=version, destination=""), **environment).splitlines()[-1])
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_the_place_the_time_and_the_mask_do_not_matter(various: Project, tmp_pat
         os.utime(copied, (1, 1))
         copied.chmod(0o600)
     printed = moved.run("import os; os.umask(0o077)\n" + MAKE.format(version="1.0.0", destination=""))
-    assert Path(printed.strip()).read_bytes() == first
+    assert Path(printed.splitlines()[-1]).read_bytes() == first
 
 
 def test_a_file_edited_within_a_moment_is_noticed(project: Project) -> None:
@@ -305,3 +305,69 @@ def test_what_is_unchanged_is_neither_parsed_nor_hashed_again(project: Project) 
         print(looked_at, [path.rpartition('/')[2] for path in parsed])
     """)
     assert printed.strip() == "['my/module3.py'] ['module3.py']"
+
+
+@pytest.mark.parametrize(
+    "value", ["{frozenset('ab'), frozenset('cd'), frozenset('efg')}", "{('a', frozenset('bc')), 'd'}"]
+)
+def test_a_set_of_frozen_sets_gives_one_version_too(project: Project, value: str) -> None:
+    project.write(
+        "tg/my/job.py",
+        f"""
+        import enum
+        class Color(enum.Enum):
+            RED, GREEN, BLUE = range(3)
+        class Job:
+            def __init__(self):
+                self.value = {value}
+        """,
+    )
+    assert len({make(project, PYTHONHASHSEED=seed).name for seed in ("1", "2", "3", "4")}) == 1
+
+
+def test_the_order_of_the_payload_does_not_matter(project: Project) -> None:
+    names = [
+        project.deliver(version=None, settings=f"packaging.payload = {payload}").name
+        for payload in ("dict(a=1, b=2)", "dict(b=2, a=1)")
+    ]
+    assert len(set(names)) == 1
+
+
+def test_the_working_directory_does_not_matter(project: Project, tmp_path: Path) -> None:
+    code = MAKE.format(version="1.0.0", destination="'out'")
+    printed = [project.run(f"import os; os.chdir({str(folder)!r})\n" + code) for folder in (tmp_path, project.folder)]
+    first, second = (Path(line.strip()) for line in printed)
+    assert first != second
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("Job", "job is the class Job itself, and running it only makes one. Did you mean Job()?"),
+        ("3", "can neither be"),
+    ],
+)
+def test_a_job_that_cannot_be_run_is_warned_of(project: Project, job: str, said: str) -> None:
+    code = MAKE.replace("dict(job=Job())", f"dict(job={job})").format(version="1.0.0", destination="")
+    assert said in project.run(code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("'a', '1.0', 3", "TypeError: payload is of <class 'int'>. Give the objects by name: dict(job=...)."),
+        ("'a', {}", "InvalidName: version is of <class 'dict'>. Give it as text"),
+        ("'a', '1', {}, ['numpy']", "TypeError: dependencies has 'numpy' in it. It is a sequence of lists with names"),
+        ("'a', '1', {}, [DependencyList('x', ['A'])]", "InvalidName: package name 'a' is that of a dependency"),
+    ],
+)
+def test_arguments_in_the_wrong_place_are_told_what_they_should_be(project: Project, arguments: str, said: str) -> None:
+    code = f"from tg.common.delivery.delivery import DependencyList, Packaging; Packaging({arguments}).make_package()"
+    assert said in project.run(code, fails=True)
+
+
+def test_one_list_of_dependencies_need_not_be_in_a_sequence(project: Project) -> None:
+    file = project.deliver(settings="packaging.dependencies = DependencyList('mine', ['pandas'])")
+    with zipfile.ZipFile(file) as archive:
+        assert b"Requires-Dist: pandas" in archive.read("my_job-1.0.0.dist-info/METADATA")

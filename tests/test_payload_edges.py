@@ -176,3 +176,46 @@ def test_a_requirement_that_is_none_is_shown_with_a_mark_under_the_place(project
     )
     assert "DependencyProblem: 'pandas >== 2' is not a requirement" in printed
     assert "^" in printed
+
+
+@pytest.mark.parametrize("name", ["MISSING", "T"])
+def test_an_object_that_is_pickled_by_its_name_outside_tg_is_named(project: Project, name: str) -> None:
+    project.write(
+        "helpers.py",
+        """
+        import typing
+        T = typing.TypeVar('T')
+        class Sentinel:
+            def __reduce__(self):
+                return 'MISSING'
+        MISSING = Sentinel()
+        """,
+    )
+    printed = refusal(project, f"Job(x=helpers.{name})", "import helpers")
+    assert "job.x refers to" in printed
+    assert f"helpers.{name}" in printed
+
+
+def test_a_type_variable_of_main_is_named(project: Project) -> None:
+    printed = refusal(project, "Job(x=T)", "import typing; T = typing.TypeVar('T')")
+    assert "job.x refers to" in printed
+    assert "__main__" in printed
+
+
+def test_a_member_of_an_enumeration_of_main_is_told_by_its_own_path(project: Project) -> None:
+    printed = refusal(project, "Job(color=Color.RED)", "import enum\nclass Color(enum.Enum):\n    RED = 1")
+    assert "job.color refers to class Color" in printed
+
+
+def test_a_bound_method_is_told_by_the_class_it_belongs_to(project: Project) -> None:
+    before = "class Local:\n    def method(self):\n        pass"
+    assert "job.call refers to class Local" in refusal(project, "Job(call=Local().method)", before)
+
+
+@pytest.mark.parametrize(
+    "value", ["collections.defaultdict(lambda: 0)", "collections.deque([lambda: 0])", "{lambda: 0}", "{(lambda: 0): 1}"]
+)
+def test_a_lambda_in_any_container_is_found(project: Project, value: str) -> None:
+    printed = refusal(project, f"Job(held={value})", "import collections")
+    assert "job.held" in printed
+    assert "refers to a lambda (" in printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,60 @@ def test_a_resource_of_another_name_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "job").write_bytes(pickle.dumps(1))
     with pytest.raises(LookupError, match=r"no resource '\.\./job'"):
         load_resource(tmp_path, "../job", from_module="a", to_module="a")
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Any]:
+    """Lists that hold one another, themselves, and what can be shared."""
+    shared: list[Any] = [{"a", "b", 1}, frozenset(["x", ("y", 2)]), bytes(70_000), bytearray(70_000), {"k": 1}, "text"]
+    nodes: list[list[Any]] = [[] for _ in range(draw(st.integers(1, 5)))]
+    for node in nodes:
+        for index in draw(st.lists(st.integers(0, len(nodes) + len(shared) - 1), max_size=5)):
+            node.append((nodes + shared)[index])
+    return nodes[0]
+
+
+def shape(value: Any, seen: dict[int, int]) -> Any:
+    """What a graph looks like: each list by its number at first sight, then what it holds; the rest by identity and value."""
+    if id(value) in seen:
+        return seen[id(value)]
+    seen[id(value)] = len(seen)
+    return [shape(one, seen) for one in value] if isinstance(value, list) else (type(value).__name__, value)
+
+
+@settings(deadline=None)
+@given(graphs())
+def test_any_graph_comes_back_in_its_shape(graph: list[Any]) -> None:
+    assert shape(round_trip(graph), {}) == shape(graph, {})
+
+
+def test_bytes_that_an_object_makes_when_it_is_pickled_lie_beside_as_well(project: Project) -> None:
+    """Boosters and other models of C libraries give themselves as new bytes each time they are asked."""
+    project.write(
+        "tg/my/job.py",
+        """
+        class Job:
+            def __getstate__(self):
+                return {'raw': bytes(100_000)}
+            def run(self):
+                return len(self.raw)
+        """,
+    )
+    with zipfile.ZipFile(project.deliver()) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist() if "/resources/" in info.filename}
+    assert sizes.pop("my_job__1_0_0/resources/job") < 1000
+    assert list(sizes.values()) == [100_000]
+
+
+def test_a_set_that_an_object_makes_when_it_is_pickled_has_one_order_as_well(project: Project) -> None:
+    project.write(
+        "tg/my/job.py",
+        """
+        class Job:
+            def __init__(self):
+                self.names = ['a', 'b', 'c', 'dd', 'ee']
+            def __getstate__(self):
+                return {'names': set(self.names)}
+        """,
+    )
+    assert len({project.deliver(version=None, PYTHONHASHSEED=seed).name for seed in "1234"}) == 1

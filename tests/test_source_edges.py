@@ -144,3 +144,45 @@ def test_a_distribution_in_a_folder_of_its_own_is_no_error_when_it_is_declared(p
     project.write("mylib.py", "")
     project.write("tg/my/job.py", "import mylib\nclass Job:\n    def run(self):\n        return 1\n")
     project.deliver(settings="packaging.dependencies = (DependencyList('mine', ['MyLib>=1']),)")
+
+
+@pytest.mark.parametrize("call", ["import_module('.broken', __package__)", "import_module('tg.my.broken')"])
+def test_a_file_that_does_not_parse_and_is_imported_by_a_call_is_an_error(project: Project, call: str) -> None:
+    broken = project.write("tg/my/broken.py", "x = 1\ndef f(:\n")
+    project.write(
+        "tg/my/job.py",
+        f"from importlib import import_module\nclass Job:\n    def run(self):\n        return {call}\n",
+    )
+    printed = project.run(MAKE, fails=True)
+    assert f"UndeliverableSource: {broken}:2 does not parse" in printed
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (
+            "path.write_text('class Renamed:\\n    pass\\n')",
+            "payload refers to tg.my.job.Job, which {file} does not define.",
+        ),
+        ("path.unlink()", "payload refers to tg.my.job.Job, but the tree has no module tg.my.job any more."),
+    ],
+)
+def test_a_class_that_its_file_no_longer_defines_is_refused(project: Project, edit: str, said: str) -> None:
+    file = project.folder / "tg/my/job.py"
+    stale = MAKE.replace("packaging =", f"import pathlib; path = pathlib.Path({str(file)!r}); {edit}\npackaging =")
+    printed = project.run(stale, fails=True)
+    assert said.format(file=file) in printed
+    assert "It was changed after it was imported." in printed
+
+
+def test_an_import_of_a_module_that_is_not_in_tg_is_refused_with_its_place(project: Project) -> None:
+    file = project.write("tg/my/job.py", "class Job:\n    def run(self):\n        from .gone import x\n")
+    assert f"{file}:3 imports tg.my.gone, which is not in tg/." in project.run(MAKE, fails=True)
+
+
+@pytest.mark.parametrize("statement", ["from .folder import x", "from .compiled import x", "from . import anything"])
+def test_folders_compiled_modules_and_names_may_be_imported(project: Project, statement: str) -> None:
+    project.write("tg/my/folder/x.py", "")
+    project.write("tg/my/compiled.cpython-311-x86_64-linux-gnu.so", "")
+    project.write("tg/my/job.py", f"class Job:\n    def run(self):\n        {statement}\n")
+    project.run(MAKE)

@@ -198,3 +198,39 @@ def test_a_tg_that_is_a_regular_package_is_delivered_as_it_is(project: Project) 
         print(install_package_and_get_loader({str(file)!r}, silent=True).load_resource('job').run())
     """)
     assert printed.strip() == "mine"
+
+
+def test_links_to_one_another_are_told_and_left_out(project: Project) -> None:
+    (project.folder / "tg/my/a").symlink_to("b")
+    (project.folder / "tg/my/b").symlink_to("a")
+    assert "tg/my/a is a link to nothing" in warnings(project)
+    assert delivered(project.deliver()).keys() == {"__init__.py", "my/__init__.py", "my/job.py"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nothing", "not UTF-8"])
+def test_a_deliveryignore_that_cannot_be_read_is_named(project: Project, kind: str) -> None:
+    file = project.folder / "tg/my/.deliveryignore"
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "link to nothing":
+        file.symlink_to("gone")
+    else:
+        file.write_bytes(b"\xe9*\n")
+    printed = project.run(
+        """
+        from tg.my.job import Job
+        from tg.common.delivery.delivery import Packaging
+        Packaging('my_job', '1.0.0', dict(job=Job())).make_package()
+        """,
+        fails=True,
+    )
+    assert "UndeliverableSource" in printed
+    assert str(file) in printed
+
+
+def test_a_script_is_executable_in_the_wheel_and_other_files_are_not(project: Project) -> None:
+    project.write("tg/my/tool.sh", "#!/bin/sh\n").chmod(0o700)
+    with zipfile.ZipFile(project.deliver()) as archive:
+        modes = {info.filename: info.external_attr >> 16 & 0o777 for info in archive.infolist()}
+    assert {name for name, mode in modes.items() if mode == 0o755} == {PREFIX + "my/tool.sh"}
+    assert {mode for name, mode in modes.items() if name != PREFIX + "my/tool.sh"} == {0o644}

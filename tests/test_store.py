@@ -156,3 +156,27 @@ def test_a_package_file_can_be_given_by_a_relative_path(project: Project, monkey
     file = project.deliver()
     monkeypatch.chdir(file.parent)
     assert Store().install(Path(file.name)).module_name == "my_job__1_0_0"
+
+
+def test_after_a_replacement_the_new_one_is_the_last_and_is_what_is_kept(project: Project) -> None:
+    project.write("tg/my/late.py", "")
+    project.write("tg/my/job.py", "class Job:\n    def run(self):\n        from . import late\n        return 'one'\n")
+    first = project.deliver()
+    first = first.rename(project.elsewhere / first.name)
+    project.write("tg/my/job.py", "class Job:\n    def run(self):\n        from . import late\n        return 'two'\n")
+    second = project.deliver()
+    printed = project.run(
+        f"""
+        from tg.common.delivery.delivery import *
+        one = install_package_and_get_loader({str(first)!r}, silent=True).load_resource('job')
+        install_package_and_get_loader({str(second)!r}, silent=True).load_resource('job').run()
+        one.run()
+        print(get_loader_from_installed_package('my_job').load_resource('job').run(), len(list_installed()))
+        prune(keep=1)
+        print(get_loader_from_installed_package('my_job').load_resource('job').run(), len(list_installed()))
+        print(list_installed())
+        """,
+        with_project=False,
+    )
+    assert printed.splitlines()[:2] == ["two 2", "two 1"]
+    assert printed.splitlines()[2].startswith("[<InstalledPackage my_job__1_0_0: my_job 1.0.0 in ")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tg.common.delivery.delivery.ignoring import IgnoreRules, is_dropping
@@ -87,3 +87,25 @@ def test_other_files_are_none(name: str) -> None:
 @pytest.mark.parametrize("name", ["__pycache__", ".git", ".ipynb_checkpoints", ".mypy_cache"])
 def test_folders_that_tools_leave_are_droppings(name: str) -> None:
     assert is_dropping(name, is_folder=True)
+
+
+RARE = st.lists(
+    st.sampled_from(
+        ["[z-a]", "[[:alpha:]]", "[!b]", "[^a]", "[]a]", "\\", "[", "]", "-", "**/", "/**", "a", "d", ".txt", " "]
+    ),
+    min_size=1,
+    max_size=4,
+).map("".join)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(pattern="[z-a]")
+@example(pattern="[[:alpha:]]")
+@given(pattern=RARE)
+def test_rare_patterns_mean_what_they_mean_to_git(repository: Path, pattern: str) -> None:
+    (repository / ".gitignore").write_text(pattern + "\n")
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        cwd=repository, input="\n".join(PATHS), capture_output=True, text=True,
+    )  # fmt: skip
+    assert ignored_by_us(pattern + "\n") == set(done.stdout.split()), pattern

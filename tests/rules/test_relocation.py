@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import gc
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tg.common.delivery.delivery.relocation import imports_of, may_need_relocation, relocate
+from tg.common.delivery.runtime.names import lies_in
 
 
 def relocated(source: str, depth: int = 1) -> str:
@@ -33,8 +39,8 @@ def relocated(source: str, depth: int = 1) -> str:
         ('s = "é"; from tg.x import y', 's = "é"; from ..x import y'),
         ("from tg \\\n  .x import y", "from ..x\\\n import y"),
         ("import \\\n  tg.x as x", "from \\\n.. import x as x"),
-        ("import_module('tg.x')", 'import_module("..x", __spec__.parent)'),
-        ("importlib.import_module('tg')", 'importlib.import_module("..", __spec__.parent)'),
+        ("import_module('tg.x')", "import_module('..x', __spec__.parent)"),
+        ("importlib.import_module('tg')", "importlib.import_module('..', __spec__.parent)"),
         ("\x0cfrom tg.x import y", "\x0cfrom ..x import y"),
     ],
 )
@@ -151,3 +157,128 @@ def g():
     assert {item.module: item.optional for item in imports_of(source.encode())} == {
         "a": False, "b": True, "c": False, "d": False, "e": True, "f": False, "h": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    pass\nexcept E:\n    import tg.x\nelse:\n    import tg.y\nfinally:\n    from tg import z\n",
+        "match a:\n    case 1:\n        import tg.x as x\n",
+        "async def f():\n    async with a:\n        from tg.x import y\n",
+        "class A:\n    def f(self):\n        def g():\n            from tg.x import y\n",
+        "while a: import tg.x; break\n",
+        "if a:\n    pass\nelif b: import tg.x\n",
+        "x = 1 ;\tfrom\ttg.x\timport y ; import tg\n",
+        "@import_module('tg.x').decorated\ndef f(a=import_module('tg.y')): pass\n",
+    ],
+)
+def test_a_reference_is_found_wherever_a_statement_can_stand(source: str) -> None:
+    assert may_need_relocation(source.encode(), "tg")
+    changed = relocate(source.encode(), "tg", 1)
+    assert changed.unresolved == ()
+    assert not [item for item in imports_of(changed.source) if item.level == 0 and lies_in(item.module, "tg")]
+    assert "'tg." not in changed.source.decode()
+
+
+def test_an_import_right_after_the_byte_order_mark_is_found() -> None:
+    source = b"\xef\xbb\xbffrom tg.x import y\n"
+    assert may_need_relocation(source, "tg")
+    assert relocate(source, "tg", 0).source == b"\xef\xbb\xbffrom .x import y\n"
+
+
+@pytest.mark.parametrize("quotes", ['"', "'" * 3, '"' * 3])
+def test_a_module_name_inside_an_f_string_leaves_source_that_parses(quotes: str) -> None:
+    source = f"s = f{quotes}{{import_module('tg.x')}}{quotes}\n"
+    ast.parse(relocated(source))
+
+
+def test_a_module_name_over_several_lines_keeps_their_numbers() -> None:
+    changed = ast.parse(relocated("import_module(\n    'tg.'\n    'x'\n)\nmark = 1\n"))
+    assert changed.body[-1].lineno == 5
+
+
+@pytest.mark.parametrize("given", ["'tg.x'", "name"])
+def test_a_module_name_given_by_keyword_is_relocated_or_reported(given: str) -> None:
+    source = f"import_module(name={given})\n"
+    changed = relocate(source.encode(), "tg", 1)
+    assert changed.source != source.encode() or changed.unresolved == ((1, source.strip()),)
+
+
+RAISING = st.lists(
+    st.sampled_from(
+        [
+            "import tg.x\n",
+            "from tg.x \\\n    import y\n",
+            "from tg.x import (\n    y,\n)\n",
+            "import os, \\\n    tg.x as x\n",
+            "def f{0}():\n    import os; raise ZeroDivisionError\n",
+            "def f{0}():\n    a = 1; \\\n        b = 2\n    raise ZeroDivisionError({0})\n",
+            "def f{0}():\n\x0c\n    '''import tg.x\n    '''\n    raise ZeroDivisionError(\n        {0})\n",
+            "class C{0}:\n    def g(self):\n        raise ZeroDivisionError\nf{0} = C{0}().g\n",
+        ]
+    ),
+    max_size=8,
+)
+
+
+@given(RAISING, st.sampled_from(["\n", "\r\n", "\r"]), st.integers(0, 3))
+def test_a_traceback_names_the_line_that_was_written(parts: list[str], line_end: str, depth: int) -> None:
+    source = "".join(part.format(index) for index, part in enumerate(parts)).replace("\n", line_end).encode()
+
+    def raising_lines(text: bytes) -> list[int]:
+        tree = ast.parse(text)
+        tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+        namespace: dict[str, Any] = {}
+        exec(compile(tree, "module.py", "exec"), namespace)
+        lines = []
+        for name in sorted(namespace):
+            if name.startswith("f"):
+                with pytest.raises(ZeroDivisionError) as caught:
+                    namespace[name]()
+                lines.append(caught.traceback[-1].lineno)
+        return lines
+
+    assert raising_lines(relocate(source, "tg", depth).source) == raising_lines(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "optional"),
+    [
+        ("with suppress(ImportError):\n    import a", True),
+        ("with contextlib.suppress(ModuleNotFoundError):\n    import a", True),
+        ("with open(x):\n    import a", False),
+        ("if not TYPE_CHECKING:\n    import a", False),
+        ("if typing.TYPE_CHECKING:\n    import a", True),
+        ("try:\n    import a\nexcept (ImportError, OSError):\n    pass", True),
+        ("try:\n    import a\nexcept ValueError:\n    pass", False),
+    ],
+)
+def test_more_ways_to_go_on_without_an_import(source: str, optional: bool) -> None:
+    assert [item.optional for item in imports_of(source.encode())] == [optional]
+
+
+@pytest.fixture
+def _garbage_collected_all_the_time() -> Iterator[None]:
+    """Python code runs in the middle of everything, and other threads get their turn."""
+
+    def take_turns(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(take_turns)
+    gc.set_threshold(50)
+    yield
+    gc.set_threshold(*before)
+    gc.callbacks.remove(take_turns)
+
+
+@pytest.mark.usefixtures("_garbage_collected_all_the_time")
+def test_threads_may_parse_at_once() -> None:
+    """CPython 3.11 before 3.11.8 has `ast.parse` fail then, with a SystemError (python/cpython#106905)."""
+    source = b"from tg.x import y\n" + b"def f():\n    return [(1, 2), {3: 4 + 5 * 6}]\n" * 30
+
+    def parse(_: int) -> int:
+        return len(imports_of(source)) + len(relocate(source, "tg", 0).unresolved)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(parse, range(100))) == [1] * 100

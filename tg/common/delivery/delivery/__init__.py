@@ -7,6 +7,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # type checkers take it for true; importing `typing` would double the time this import takes
 if TYPE_CHECKING:
     from ..runtime.entry_point import EntryPoint
+    from ..runtime.errors import DeliveryError
     from ..runtime.unpickling import RenamingUnpickler
     from .dependencies import DependencyList
     from .installing import get_loader_from_installed_package, install_package_and_get_loader, uninstall
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .store import InstalledPackage, list_installed, prune
 
 _HOMES = {
+    "DeliveryError": "..runtime.errors",
     "DependencyList": ".dependencies",
     "EntryPoint": "..runtime.entry_point",
     "InstalledPackage": ".store",
@@ -27,6 +29,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DeliveryError",
     "DependencyList",
     "EntryPoint",
     "InstalledPackage",

@@ -128,7 +128,9 @@ class Archive:
         """Offset and size of the directory, and how many members it has."""
         position = len(self._data) - _COMMENT_LENGTH - _END.size
         if position < 0 or self._data[position : position + 4] != b"PK\x05\x06":
-            raise ArchiveError("has no seal at its end: it is cut off, was repacked, or is no package at all")
+            raise ArchiveError(
+                "has no seal at its end: it is cut off, was repacked, or is no package at all (an ordinary wheel is for pip)"
+            )
         *_, count, size, offset, _length = _END.unpack_from(self._data, position)
         if offset == _LIMIT or size == _LIMIT or count == _COUNT_LIMIT:
             record = position - _LOCATOR_64.size - _END_64.size

@@ -6,7 +6,8 @@ parse, or that imports code of the project outside the tree, would fail where th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..runtime.names import lies_in
@@ -14,7 +15,7 @@ from .origins import Origins
 from .relocation import Import
 from .snapshot import Snapshot, SnapshotFile
 
-__all__ = ["Closure"]
+__all__ = ["Closure", "check_definitions"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Closure:
     def of(cls, modules: Iterable[str], snapshot: Snapshot, origins: Origins) -> Closure:
         """The closure of `modules`, given by their full names in this process."""
         root = snapshot.tree.root
+        modules = sorted(set(modules))
         known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
         waiting = [module[len(root) + 1 :] for module in sorted(set(modules)) if lies_in(module, root)]
         files: dict[str, SnapshotFile] = {}
@@ -51,9 +53,43 @@ class Closure:
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
             for imported in imports:
-                waiting += _inside(imported, package)
+                inside = _inside(imported, package)
+                if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
+                    problems.append(
+                        f"{file.source.location}:{imported.line} imports {root}.{inside[0]}, which is not in tg/. Add it, or "
+                        f"remove the import."
+                    )
+                waiting += inside
                 problems += _outside(imported, file, origins)
         return cls(tuple(files.values()), tuple(problems))
+
+
+def check_definitions(definitions: Iterable[tuple[str, str]], snapshot: Snapshot) -> list[str]:
+    """Classes and functions of the payload, by module and name, that the files no longer define.
+
+    Objects come from memory and source from the disk; what was edited since it was imported may not fit.
+    """
+    problems = []
+    root = snapshot.tree.root
+    known = snapshot.tree.module_files()
+    for module, name in definitions:
+        if not lies_in(module, root):
+            continue
+        file = known.get(module[len(root) + 1 :])
+        said = "It was changed after it was imported. Import it anew (restart the process), and make the job again."
+        if file is None:
+            problems.append(f"payload refers to {module}.{name}, but the tree has no module {module} any more. {said}")
+            continue
+        text = snapshot.by_path[file.path].data
+        if not re.search(rb"\b%b\b|import\s*\*|globals|exec|setattr" % re.escape(name.split(".")[0].encode()), text):
+            problems.append(f"payload refers to {module}.{name}, which {file.location} does not define. {said}")
+    return problems
+
+
+def _is_there(module: str, known: Mapping[str, object], snapshot: Snapshot) -> bool:
+    """Whether a dotted name below the root is a module, a compiled one, or a folder."""
+    path = module.replace(".", "/")
+    return module in known or any(other.startswith((path + "/", path + ".")) for other in snapshot.by_path)
 
 
 def _inside(imported: Import, package: str) -> list[str]:

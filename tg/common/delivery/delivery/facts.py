@@ -16,7 +16,12 @@ __all__ = ["FORMAT", "PackageFacts", "check_requires_python", "python_satisfies"
 FORMAT = 1
 """The version of the package format. It changes when a reader of the old format would misread the new one."""
 
-_CLAUSE = re.compile(r"(>=|<=|==|!=|<|>|~=)\s*([0-9]+(?:\.[0-9]+)*)(\.\*)?")
+_CLAUSE = re.compile(
+    r"\s*(?:(?P<order>>=|<=|<|>)\s*(?P<bound>[0-9]+(?:\.[0-9]+)*)"
+    r"|(?P<equality>==|!=)\s*(?P<value>[0-9]+(?:\.[0-9]+)*)(?P<wildcard>\.\*)?"
+    r"|~=\s*(?P<compatible>[0-9]+(?:\.[0-9]+)+))\s*",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,16 @@ class PackageFacts:
     @classmethod
     def from_json(cls, content: Any) -> PackageFacts:
         """Read back what `to_json` wrote. Raises `ValueError` or `KeyError` for anything else."""
+        try:
+            return cls._parsed(content)
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"a field is of another kind than it should be: {error}") from error
+
+    @classmethod
+    def _parsed(cls, content: Any) -> PackageFacts:
         module_name, name, version = content["module_name"], content["name"], content["version"]
+        if not isinstance(content["resources"], list):
+            raise ValueError("resources is not a list")
         uid = UID(name, version, human_readable=module_name == name)
         if str(uid) != module_name:
             raise ValueError(f"the module {module_name!r} does not belong to {name!r} {version!r}")
@@ -113,24 +127,34 @@ def _running_python() -> str:
 def check_requires_python(specifier: str) -> None:
     """Raise `ValueError` unless this is a specifier of releases, such as `>=3.10,<3.13`."""
     for clause in specifier.split(","):
-        if not _CLAUSE.fullmatch(clause.strip()):
+        if not _CLAUSE.fullmatch(clause):
             raise ValueError(f"{clause.strip()!r} is not a version specifier such as '>=3.10'")
 
 
 def python_satisfies(specifier: str) -> bool:
     """Whether the Python that runs is one of those that a specifier (PEP 440, releases only) names."""
     check_requires_python(specifier)
-    return all(_holds(*match.groups()) for match in _CLAUSE.finditer(specifier))
+    return all(_holds(match) for clause in specifier.split(",") if (match := _CLAUSE.fullmatch(clause)))
 
 
-def _holds(operator: str, release: str, wildcard: str | None) -> bool:
-    wanted = tuple(map(int, release.split(".")))
-    running = tuple(sys.version_info[:3])
-    begin = running[: len(wanted)]
-    if operator == "~=":
-        return running >= wanted and running[: len(wanted) - 1] == wanted[:-1]
-    if operator in ("==", "!="):
-        same = begin == wanted if wildcard else running == wanted + (0,) * (3 - len(wanted))
-        return same == (operator == "==")
-    padded = wanted + (0,) * (3 - len(wanted))
-    return {">=": running >= padded, "<=": running <= padded, ">": running > padded, "<": running < padded}[operator]
+def _holds(clause: re.Match[str]) -> bool:
+    running: tuple[int, ...] = tuple(sys.version_info[:3])
+    if clause["compatible"]:
+        wanted = _release(clause["compatible"])
+        return _padded(running) >= _padded(wanted) and running[: len(wanted) - 1] == wanted[:-1][:3]
+    if clause["equality"]:
+        wanted = _release(clause["value"])
+        begins = _padded(running)[: len(wanted)] == wanted
+        same = begins if clause["wildcard"] else _padded(running) == _padded(wanted)
+        return same == (clause["equality"] == "==")
+    ours, bound = _padded(running), _padded(_release(clause["bound"]))
+    return {">=": ours >= bound, "<=": ours <= bound, ">": ours > bound, "<": ours < bound}[clause["order"]]
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _padded(release: tuple[int, ...]) -> tuple[int, ...]:
+    """Missing parts are zeros (PEP 440); no release of Python has more than three."""
+    return release + (0,) * (12 - len(release))

@@ -31,6 +31,11 @@ _FILES = re.compile(
 )  # fmt: skip
 
 
+_BRACKETS = re.compile(r"\[([!^]?)(\]?(?:\[:\w+:\]|[^\]])*)\]")
+_NAMED = re.compile(r"\[:(\w+):\]")
+_CLASSES = {"alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "lower": "a-z", "upper": "A-Z", "space": " \t\n"}
+
+
 def is_dropping(name: str, *, is_folder: bool) -> bool:
     """Whether a file or folder of that name is left by editors, version control, Python or the system."""
     return name in _FOLDERS if is_folder else _FILES.match(name) is not None
@@ -72,7 +77,10 @@ def _rule(line: str, folder: str) -> _Rule | None:
     tied = "/" in line
     base = re.escape(folder + "/") if folder else ""
     pattern = base + ("" if tied else "(?:.*/)?") + _translated(line[1:] if line.startswith("/") else line)
-    return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
+    try:
+        return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
+    except re.error:  # `[z-a]`: matches nothing, as with git
+        return None
 
 
 def _translated(pattern: str) -> str:
@@ -89,8 +97,9 @@ def _translated(pattern: str) -> str:
             result, position = result + "[^/]*", position + 1
         elif rest[0] == "?":
             result, position = result + "[^/]", position + 1
-        elif rest[0] == "[" and (match := re.match(r"\[([!^]?)(\]?[^\]]*)\]", rest)):
-            inside = match[2].replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
+        elif rest[0] == "[" and (match := _BRACKETS.match(rest)):
+            inside = _NAMED.sub(lambda named: _CLASSES.get(named[1], ""), match[2])
+            inside = inside.replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
             result, position = f"{result}(?!/)[{'^' if match[1] else ''}{inside}]", position + match.end()
         elif rest[0] == "\\" and len(rest) > 1:
             result, position = result + re.escape(rest[1]), position + 2

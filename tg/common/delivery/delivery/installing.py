@@ -89,7 +89,8 @@ def _entry_point(package: InstalledPackage, *, silent: bool) -> EntryPoint:
     replaced = ModuleTree(package.module_name, package.folder).take_over()
     if not silent:
         Logger.info(
-            f"{package.module_name} is installed" + (" and takes the place of the one loaded" if replaced else "")
+            f"{package.module_name} is in the store and ready for this process"
+            + (" and takes the place of the one loaded" if replaced else "")
         )
     return EntryPoint(**package.facts.properties, resources_location=package.folder / "resources")
 
@@ -123,5 +124,5 @@ def _facts_in(folder: Path) -> PackageFacts | None:
     try:
         content = json.loads((folder / "package.json").read_bytes())
         return PackageFacts.from_json(content)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -54,6 +54,15 @@ class _Search(pickle._Pickler):  # the pickler in Python, which can be followed
         finally:
             self._way.pop()
 
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Called with a name for objects that say by which they are to be found."""
+        if name is not None:
+            problem = self._origins.problem_of_global(pickle.whichmodule(obj, name), name)  # type: ignore[attr-defined]
+            if problem is not None:
+                self._add(obj, f"refers to {problem}.")
+                return
+        super().save_global(obj, name)  # type: ignore[misc]
+
     def memoize(self, obj: Any) -> None:
         if id(obj) not in self.memo:  # type: ignore[attr-defined]  # an object is met twice when its first visit was cut short
             super().memoize(obj)  # type: ignore[misc]
@@ -109,7 +118,7 @@ def _step(way: list[Any], position: int) -> str:
         return "{…}"
     else:
         for name in (*getattr(holder, "__dict__", ()), *getattr(type(holder), "__slots__", ())):
-            if getattr(holder, name, None) is value:
+            if not name.startswith("__") and getattr(holder, name, None) is value:
                 return f".{name}"
     return ""
 

@@ -66,6 +66,15 @@ class Origins:
             )
         return f"{kind} {module}.{name}{_at(definition)}, which is outside tg/{hint} and will not be delivered. Move it into tg/"
 
+    def problem_of_global(self, module: str, name: str) -> str | None:
+        """The same for an object that is pickled by its name: a type variable, a sentinel."""
+        if module in ("__main__", "__mp_main__"):
+            return f"{name}, which is in {self._main()}. Move it into a module of tg/"
+        where = self.project_file(module)
+        if where is None:
+            return None
+        return f"{module}.{name} ({where}), which is outside tg/ and will not be delivered. Move it into tg/"
+
     def project_file(self, module: str) -> Path | None:
         """The file or folder of a module that will not be there: not of Python, and of no distribution."""
         top = module.partition(".")[0]
@@ -92,7 +101,7 @@ class Origins:
         there = "nothing is there" if found is None else "another object is there"
         return (
             f"{kind} {definition.__module__}.{definition.__qualname__}{_at(definition)}, but under that name {there}. "
-            f"After reloading a module, make the job anew"
+            f"After reloading a module, import its names again and make the job anew"
         )
 
     def _main(self) -> str:

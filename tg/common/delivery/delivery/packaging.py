@@ -53,6 +53,8 @@ class Packaging:
     ) -> None:
         self.name = name
         self.version = version
+        if not isinstance(payload, (Mapping, type(None))):
+            raise TypeError(f"payload is of {type(payload)}. Give the objects by name: dict(job=...).")
         self.payload: dict[str, Any] = dict(payload or {})
         self.dependencies: tuple[DependencyList, ...] = (
             (DependencyList("min", []),) if dependencies is None else tuple(dependencies)
@@ -97,7 +99,12 @@ class Packaging:
             write_wheel(location, plan.members, plan.dist_info, plan.metadata)
             broken = snapshot.check_syntax()
         snapshot.remember()
-        for warning in (*tree.warnings, *_source_warnings(snapshot, broken), *_portion_warnings(tree, plan.closure)):
+        for warning in (
+            *_job_warnings(settings.payload),
+            *tree.warnings,
+            *_source_warnings(snapshot, broken),
+            *_portion_warnings(tree, plan.closure),
+        ):
             Logger.warning(warning)
         self.package_location = location
         self.package_module_name = plan.facts.module_name
@@ -106,6 +113,14 @@ class Packaging:
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self
+
+
+def _job_warnings(payload: Mapping[str, Any]) -> Iterable[str]:
+    job = payload.get("job")
+    if isinstance(job, type):
+        yield f"job is the class {job.__name__} itself, and running it only makes one. Did you mean {job.__name__}()?"
+    elif "job" in payload and not callable(job) and not callable(getattr(job, "run", None)):
+        yield f"job is of {type(job)}, which can neither be called nor has a method run: the package can be loaded, but not run."
 
 
 def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:

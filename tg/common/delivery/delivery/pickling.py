@@ -80,8 +80,11 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
     for _, _, definition in scout.globals.values():
         prologue.remember(definition)
     values = []
-    for plain in scout.sets.values():
-        values.append(_sorted_set(plain))
+    # Sorted as well: those within a set were found in its own order.
+    for opcodes, plain in sorted(
+        ((_sorted_set(plain), plain) for plain in scout.sets.values()), key=lambda pair: pair[0]
+    ):
+        values.append(opcodes + pickle.MEMOIZE + pickle.POP)
         prologue.remember(plain)
     buffers: list[pickle.PickleBuffer] = []
     for big in scout.big_bytes.values():
@@ -89,9 +92,10 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
         buffers.append(pickle.PickleBuffer(big))
         prologue.remember(big)
     file = io.BytesIO()
-    # Without torch the pickler calls nothing of ours for each object.
-    kind = _TorchPickler if "torch" in sys.modules else pickle.Pickler
-    body = kind(file, _PROTOCOL, buffer_callback=_callback(buffers))
+    if scout.reduced or "torch" in sys.modules:
+        body: pickle.Pickler = _BodyPickler(file, scout.reduced, _callback(buffers))
+    else:  # the pickler need call nothing of ours for each object
+        body = pickle.Pickler(file, _PROTOCOL, buffer_callback=_callback(buffers))
     body.memo = prologue.memo
     body.dump(value)
     return PickledResource(
@@ -120,15 +124,19 @@ class _Nowhere(io.RawIOBase):
         return len(data)
 
 
-class _TorchPickler(pickle.Pickler):
-    """The standard pickler, which learns what torch's storages are: buffers."""
+class _BodyPickler(pickle.Pickler):
+    """The standard pickler, given what objects said in the first pass, and what torch's storages are: buffers."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self, file: Any, reduced: dict[int, tuple[Any, tuple[Any, ...]]], callback: Callable[..., bool]
+    ) -> None:
+        super().__init__(file, _PROTOCOL, buffer_callback=callback)
+        self._reduced = reduced
         self._storages = StorageReducer()
 
     def reducer_override(self, value: Any, /) -> Any:
-        return self._storages.reduce(value)
+        said = self._reduced.get(id(value))
+        return self._storages.reduce(value) if said is None else _replayed(said[1])
 
 
 class _Scout(pickle.Pickler):
@@ -141,6 +149,7 @@ class _Scout(pickle.Pickler):
         self.globals: dict[int, tuple[str, str, Any]] = {}
         self.sets: dict[int, set[Any] | frozenset[Any]] = {}
         self.big_bytes: dict[int, bytes | bytearray] = {}
+        self.reduced: dict[int, tuple[Any, tuple[Any, ...]]] = {}
         self.found_problem = False
 
     def persistent_id(self, value: Any, /) -> None:
@@ -162,22 +171,39 @@ class _Scout(pickle.Pickler):
             return NotImplemented
         storage = self._storages.reduce(value)
         kind = type(value)
-        if storage is not NotImplemented or kind in copyreg.dispatch_table:
+        if storage is not NotImplemented or kind in copyreg.dispatch_table or not _reduces_itself(kind):
             return storage
-        if all(getattr(kind, name) is getattr(object, name) for name in ("__reduce__", "__reduce_ex__")):
-            return NotImplemented
         reduced = value.__reduce_ex__(_PROTOCOL)
         if isinstance(reduced, str):  # "I am the global of this name": type variables, sentinels
-            self._note(value, getattr(value, "__module__", ""), reduced)
-        return reduced
+            module = pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]
+            self.found_problem |= self._origins.problem_of_global(module, reduced) is not None
+            self._note(value, module, reduced)
+        else:
+            # Its parts may be made anew each time it is asked; the iterators in it can be used once.
+            reduced = (*reduced[:3], *(part if part is None else list(part) for part in reduced[3:5]), *reduced[5:])
+            self.reduced[id(value)] = value, reduced
+        return _replayed(reduced)
 
     def _note(self, value: Any, module: str, name: str) -> None:
         if lies_in(module, self._origins.root):
             self.globals.setdefault(id(value), (module, name, value))
 
 
+def _reduces_itself(kind: type) -> bool:
+    """Whether objects of a type have a say in how they are pickled."""
+    names = ("__reduce__", "__reduce_ex__", "__getstate__")  # the last is one of `object` only since Python 3.11
+    return any(getattr(kind, name, None) is not getattr(object, name, None) for name in names)
+
+
+def _replayed(reduced: Any) -> Any:
+    """What `__reduce_ex__` gave, with fresh iterators over the items in it."""
+    if isinstance(reduced, str):
+        return reduced
+    return (*reduced[:3], *(part if part is None else iter(part) for part in reduced[3:5]), *reduced[5:])
+
+
 def _is_plain(value: Any) -> bool:
-    return type(value) in _PLAIN or (type(value) is tuple and all(_is_plain(item) for item in value))
+    return type(value) in _PLAIN or (type(value) in (tuple, frozenset) and all(_is_plain(item) for item in value))
 
 
 def _callback(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
@@ -206,13 +232,14 @@ def _sorted_set(value: set[Any] | frozenset[Any]) -> bytes:
     """`set([...])`, in an order that follows from the values alone."""
     opcodes = [_text("builtins"), _text(type(value).__name__), pickle.STACK_GLOBAL, pickle.MARK]
     opcodes += sorted(_plain_opcodes(item) for item in value)
-    opcodes += [pickle.LIST, pickle.TUPLE1, pickle.REDUCE, pickle.MEMOIZE, pickle.POP]
-    return b"".join(opcodes)
+    return b"".join([*opcodes, pickle.LIST, pickle.TUPLE1, pickle.REDUCE])
 
 
 def _plain_opcodes(value: Any) -> bytes:
     if type(value) is tuple:
         return b"".join([pickle.MARK, *map(_plain_opcodes, value), pickle.TUPLE])
+    if type(value) is frozenset:
+        return _sorted_set(value)
     file = io.BytesIO()
     pickler = pickle.Pickler(file, 4)
     pickler.fast = True  # no memo: the numbers in it are the prologue's

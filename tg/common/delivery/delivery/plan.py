@@ -15,11 +15,11 @@ from typing import Any
 from ..runtime.errors import InvalidName, UndeliverableSource
 from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
-from .closure import Closure
+from .closure import Closure, check_definitions
 from .dependencies import DependencyList
 from .digests import Digests
 from .facts import PackageFacts, check_requires_python
-from .origins import Origins
+from .origins import Origins, distribution_names
 from .package_files import init_text, main_text, wheel_metadata
 from .pickling import PickledResource
 from .snapshot import Snapshot
@@ -53,12 +53,21 @@ class Settings:
     ) -> Settings:
         """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
         _check_keys(payload)
+        needs = _needs(dependencies)
+        if isinstance(name, str) and distribution_names([name]) & distribution_names(
+            one for all in needs.values() for one in all
+        ):
+            raise InvalidName(
+                f"package name {name!r} is that of a dependency: pip would install one in the place of the other.",
+                given=name,
+                nearest=f"{name}_job",
+            )
         return cls(
             # "0" stands in for the version until the content is known.
             UID(name, "0" if version is None else version, human_readable_module_name),
             version is None,
             dict(payload),
-            _needs(dependencies),
+            needs,
             _checked_python(requires_python),
             description,
         )
@@ -95,8 +104,12 @@ class Plan:
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
-        if closure.problems:
-            raise UndeliverableSource("source tree cannot be delivered", closure.problems)
+        problems = [
+            *closure.problems,
+            *check_definitions(dict.fromkeys(pair for one in resources for pair in one.globals), snapshot),
+        ]
+        if problems:
+            raise UndeliverableSource("source tree cannot be delivered", problems)
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
         content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
@@ -135,7 +148,11 @@ def _check_keys(payload: Mapping[str, Any]) -> None:
 
 def _needs(dependencies: Iterable[DependencyList]) -> dict[str, tuple[str, ...]]:
     needs: dict[str, tuple[str, ...]] = {}
-    for names in dependencies:
+    for names in [dependencies] if isinstance(dependencies, (str, DependencyList)) else dependencies:
+        if not isinstance(names, DependencyList):
+            raise TypeError(
+                f"dependencies has {names!r} in it. It is a sequence of lists with names: (DependencyList('mine', [...]),)."
+            )
         needs[names.name] = (*needs.get(names.name, ()), *names.dependencies)
     texts = [one for names in needs.values() for one in names]
     if texts:

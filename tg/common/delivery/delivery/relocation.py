@@ -20,11 +20,12 @@ made at run time cannot be seen here; they are reported.
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import re
 import threading
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..runtime.names import lies_in
@@ -44,6 +45,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
+_LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
 _TOP = "tg"
 # Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
 # (https://github.com/python/cpython/issues/106905).
@@ -75,6 +77,7 @@ class Import:
 
 def may_need_relocation(source: bytes, root: str) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `root`: what it says no to has none."""
+    source = source.removeprefix(codecs.BOM_UTF8)
     if not any(word in source for word in (root.encode(), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, root) or _matches(_CALLS, source, root)
@@ -105,7 +108,10 @@ def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
 def imports_of(source: bytes) -> list[Import]:
     """Every import of a module, those in functions too. Raises `SyntaxError` as the compiler does."""
     found: list[Import] = []
-    _collect(_parsed(source), False, found)
+    tree = _parsed(source)
+    _collect(tree, False, found)
+    if b"import_module" in source:
+        found += [item for node in ast.walk(tree) if isinstance(node, ast.Call) and (item := _called_import(node))]
     return found
 
 
@@ -134,24 +140,55 @@ def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
                 Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
             ]
         elif isinstance(child, ast.Try) and any(_catches_import_error(handler) for handler in child.handlers):
-            for part in child.body:
-                _collect(ast.Module([part], []), True, found)
+            _collect(ast.Module(child.body, []), True, found)
             rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
             _collect(rest, optional, found)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for part in child.body:
-                _collect(ast.Module([part], []), True, found)
-            _collect(ast.Module(child.orelse, []), optional, found)
+        elif isinstance(child, ast.If) and (skipped := _skipped_at_run_time(child)) is not None:
+            _collect(ast.Module(skipped, []), True, found)
+            _collect(ast.Module(child.orelse if skipped is child.body else child.body, []), optional, found)
+        elif isinstance(child, ast.With) and any(_suppresses_import_error(item) for item in child.items):
+            _collect(ast.Module(child.body, []), True, found)
         elif not isinstance(child, ast.expr):
             _collect(child, optional, found)
+
+
+def _called_import(call: ast.Call) -> Import | None:
+    """`import_module(".x", __package__)` and its like."""
+    name = call.args[0] if call.args else None
+    if _name_of(call.func) == "import_module" and isinstance(name, ast.Constant) and isinstance(name.value, str):
+        module = name.value.lstrip(".")
+        level = len(name.value) - len(module)
+        return Import(call.lineno, level, module, None, False) if level else None
+    return None
+
+
+def _skipped_at_run_time(branch: ast.If) -> list[ast.stmt] | None:
+    """The part of an `if TYPE_CHECKING` or `if not TYPE_CHECKING` that only type checkers read."""
+    if _name_of(branch.test) == "TYPE_CHECKING":
+        return branch.body
+    if isinstance(branch.test, ast.UnaryOp) and isinstance(branch.test.op, ast.Not):
+        return branch.orelse if _name_of(branch.test.operand) == "TYPE_CHECKING" else None
+    return None
+
+
+def _suppresses_import_error(item: ast.withitem) -> bool:
+    call = item.context_expr
+    return isinstance(call, ast.Call) and _name_of(call.func) == "suppress" and _names_import_error(call.args)
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
-    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    names = {name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "") for name in caught}
-    return bool(names & {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+    return _names_import_error(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+
+
+def _names_import_error(caught: Sequence[ast.expr]) -> bool:
+    return not {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}.isdisjoint(map(_name_of, caught))
+
+
+def _name_of(node: ast.expr) -> str:
+    """`b` for both `b` and `a.b`."""
+    return node.attr if isinstance(node, ast.Attribute) else str(getattr(node, "id", ""))
 
 
 class _Text:
@@ -225,21 +262,26 @@ def _root_as(name: str, here: str) -> str:
 
 def _look_at_call(node: ast.Call, text: _Text, root: str, depth: int) -> tuple[int, str] | None:
     """Relocate a module name that is given to a function, or tell why it cannot be."""
-    function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-    if function not in _TAKE_MODULE_NAMES or not node.args:
+    function = _name_of(node.func)
+    given = node.args[:1] or [
+        keyword.value for keyword in node.keywords if keyword.arg in ("name", "mod_name", "package")
+    ]
+    if function not in _TAKE_MODULE_NAMES or not given:
         return None
     start, end = text.span(node)
     shown = " ".join(text.text[start:end].split())
-    name, more = node.args[0], len(node.args) > 1 or bool(node.keywords)
+    name, more = given[0], not node.args or len(node.args) > 1 or bool(node.keywords)
     if isinstance(name, ast.Constant) and isinstance(name.value, str):
         if not lies_in(name.value, root):
             return None
-        if function == "import_module" and not more:
+        start, end = text.span(name)
+        quoted = _LITERAL.fullmatch(text.text, start, end)
+        if function == "import_module" and not more and quoted is not None and quoted["value"] == name.value:
             relative = "." * (depth + 1) + name.value[len(root) + 1 :]
-            text.replace(*text.span(name), f'"{relative}", __spec__.parent')
+            text.replace(start, end, f"{quoted['quote']}{relative}{quoted['quote']}, __spec__.parent")
             return None
-        return node.lineno, shown
-    if function not in ("import_module", "__import__") or (more and function == "import_module"):
+        return node.lineno, shown  # also where the literal is in pieces, or its place in an f-string is not known
+    if function not in ("import_module", "__import__") or (node.args and more and function == "import_module"):
         return None  # a package is given: the name is a relative one
     begin = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else None
     if isinstance(begin, ast.Constant) and "." in str(begin.value) and str(begin.value).split(".")[0] != root:

@@ -125,7 +125,7 @@ def _install(missing: Sequence[str], facts: PackageFacts) -> None:
     if done.returncode == 0:
         return
     said = (done.stderr or done.stdout).strip()
-    if "onflict" in said or "nsatisfiable" in said:
+    if "onflict" in said or ("nsatisfiable" in said and "not found in the package registry" not in said):
         raise DependencyProblem(
             f"{facts.module_name} needs {', '.join(missing)}, which does not go together with what is installed:\n{said}\n"
             f"Run it in an environment of its own.",

@@ -107,11 +107,14 @@ class _Walk:
             self._problems.append(f"{location} cannot be read: {error.strerror}. Make it readable, or ignore it.")
             return
         if any(entry.name == FILE_NAME for entry in entries):
-            rules = rules.with_file(Path(location, FILE_NAME).read_text(encoding="utf-8"), folder)
+            try:
+                rules = rules.with_file(Path(location, FILE_NAME).read_text(encoding="utf-8"), folder)
+            except (OSError, UnicodeDecodeError) as error:
+                self._problems.append(f"{location}/{FILE_NAME} cannot be read: {error}. It is a text file, in UTF-8.")
         above = (*above, os.path.realpath(location))
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            is_folder = entry.is_dir()
+            is_folder = _is_folder(entry)
             if is_dropping(entry.name, is_folder=is_folder) or rules.ignores(path, is_folder=is_folder):
                 continue
             if entry.is_symlink() and not self._may_follow(entry, above):
@@ -140,6 +143,13 @@ class _Walk:
             self._warnings.append(f"{entry.path} is a link to a folder that it lies in; it will not be delivered.")
         else:
             return True
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
         return False
 
 

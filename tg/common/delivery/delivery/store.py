@@ -46,6 +46,9 @@ class InstalledPackage:
     folder: Path
     installed_at: float
 
+    def __repr__(self) -> str:
+        return f"<InstalledPackage {self.module_name}: {self.name} {self.version} in {self.folder}>"
+
     @property
     def name(self) -> str:
         """The name given to `Packaging`."""
@@ -88,7 +91,7 @@ class Store:
                         _write_checked(wheel, path, None)
             else:
                 self._unpack(wheel, facts, folder)
-        os.utime(folder)
+        os.utime(folder / wheel.dist_info)
         self._note_latest(facts.uid.name, seal)
         return InstalledPackage(facts, folder / facts.module_name, time.time())
 
@@ -146,16 +149,17 @@ class Store:
         try:
             file = next(folder.glob("*/package.json"))
             facts = PackageFacts.from_json(json.loads(file.read_bytes()))
-            return InstalledPackage(facts, file.parent, folder.stat().st_mtime)
-        except (StopIteration, OSError, ValueError, KeyError, TypeError):
+            # The folder of metadata: bytecode and trees that were set aside change the times of the others.
+            metadata = next(folder.glob("*.dist-info"))
+            return InstalledPackage(facts, file.parent, metadata.stat().st_mtime)
+        except (StopIteration, OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _note_latest(self, name: str, seal: str) -> None:
         names = self.root / "names"
         names.mkdir(exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=names)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(seal)
+        temporary = names / f".{name}.{os.urandom(8).hex()}"
+        temporary.write_text(seal, encoding="ascii")
         os.replace(temporary, names / name)
 
     def _unpack(self, wheel: WheelReader, facts: PackageFacts, folder: Path) -> None:

@@ -13,7 +13,6 @@ import json
 import mmap
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,14 +90,15 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # The name is known before there is a file, so that an interrupt at any place finds it.
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
-        with open(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             seal = write_archive(file, ((one.path, one.data, one.digests.crc, one.executable) for one in listed))
             os.fchmod(file.fileno(), 0o644)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     return seal
 
@@ -145,6 +145,11 @@ class WheelReader:
     def __exit__(self, *exception: object) -> None:
         self._file.close()  # the mapping goes with the last view of it
 
+    @property
+    def dist_info(self) -> str:
+        """The folder of metadata, `name-version.dist-info`."""
+        return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
+
     def data(self, member: str) -> memoryview:
         """The bytes of a member, mapped."""
         return self._archive.data(member)
@@ -178,12 +183,12 @@ class WheelReader:
     @cached_property
     def record(self) -> dict[str, RecordedFile]:
         """RECORD, by path; it lists every member but itself, and nothing else."""
-        path = f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info/RECORD"
+        path = f"{self.dist_info}/RECORD"
         if path not in self.members:
             raise self.rejected(f"is no package: it has no {path}")
         try:
             record = RecordedFile.parse_all(str(self.data(path), "utf-8"))
-        except ValueError as error:
+        except (ValueError, csv.Error) as error:
             raise self.rejected(f"has a RECORD that cannot be read ({error})", member=path) from error
         odd = sorted(record.keys() ^ (self.members.keys() - {path}))
         if odd:
@@ -200,9 +205,16 @@ class WheelReader:
         return PackageRejected(f"{self.path} {why}.", path=self.path, member=member)
 
     def _check_names(self, names: Iterable[str]) -> None:
-        for name in names:
+        files = set(names)
+        for name in files:
             if _UNSAFE.search(name):
                 raise self.rejected(f"has a member that would leave its folder: {name!r}", member=name)
+        for name in files:
+            folder = name.rpartition("/")[0]
+            while folder:
+                if folder in files:
+                    raise self.rejected(f"has a member that is a file and a folder: {folder!r}", member=folder)
+                folder = folder.rpartition("/")[0]
 
     def _read_facts(self) -> PackageFacts:
         """The facts, from the one `package.json` there is."""
@@ -224,7 +236,7 @@ class WheelReader:
             if newer is not None:
                 raise IncompatiblePackage(f"{self.path} {newer}.", path=self.path, member=member)
             return PackageFacts.from_json(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self.rejected(f"has a package.json that cannot be read ({error})", member=member) from error
 
     def _explain(self) -> None:
@@ -234,7 +246,8 @@ class WheelReader:
 
         try:
             with zipfile.ZipFile(self.path) as archive:
-                names = [info.orig_filename for info in archive.infolist()]
+                members = archive.infolist()
+                names = [info.orig_filename for info in members]
                 facts = [name for name in names if name.count("/") == 1 and name.endswith("/package.json")]
                 texts = [(archive.read(name), name) for name in facts]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zlib.error):
@@ -242,3 +255,10 @@ class WheelReader:
         self._check_names(names)
         for text, name in texts:
             self._parse_facts(text, name)
+        for info in members:
+            if names.count(info.orig_filename) > 1:
+                raise self.rejected(f"has the member {info.orig_filename} twice", member=info.orig_filename)
+            if info.compress_type != zipfile.ZIP_STORED or info.external_attr >> 16 & 0o170000 not in (0, 0o100000):
+                raise self.rejected(
+                    f"has a member that is no plain stored file: {info.orig_filename}", member=info.orig_filename
+                )

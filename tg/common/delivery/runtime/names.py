@@ -132,7 +132,13 @@ def _check_name(name: object, *, alone: bool) -> None:
 
 
 def _check_version(version: object) -> None:
-    text = version if isinstance(version, str) else ""
+    if not isinstance(version, str):
+        raise InvalidName(
+            f"version is of {type(version)}. Give it as text, such as '1.0.0', or leave it out.",
+            given=version,
+            nearest="0.0.0",
+        )
+    text = version
     canonical = _canonical_version(text)
     if canonical is None:
         nearest = _nearest_version(text)
@@ -194,9 +200,7 @@ def _nearest_version(text: str) -> str:
     numbers = re.findall(r"[0-9]+", text, re.ASCII)
     if not numbers:
         return "0.0.0"
-    prefix = _VERSION.match(text.strip().lower())
-    canonical = _canonical_version(prefix[0]) if prefix else None
-    return canonical or ".".join(str(int(number)) for number in numbers[:4])
+    return ".".join(str(int(number)) for number in numbers[:4])
 
 
 def _nearest_key(key: object) -> str:

@@ -11,7 +11,6 @@ import argparse
 import inspect
 import os
 import pickle
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,12 +78,12 @@ def _wants_entry_point(call: Callable[..., Any]) -> bool:
 def _write_result(result: Any, file: Path) -> None:
     """The whole result or no file: written under a temporary name in the same folder, then renamed."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     try:
-        with open(descriptor, "wb") as opened:
+        with temporary.open("xb") as opened:
             pickle.dump(result, opened, protocol=5)
         os.replace(temporary, file)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     Logger.info(f"Result is written to {file}")
