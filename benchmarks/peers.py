@@ -1,87 +1,94 @@
-"""Other systems on the same tree and the same array, in an environment of their own: `make bench-peers` sets it up."""
+"""Other systems on the same tree and the same array, in an environment of their own, and delivery beside them."""
 
 from __future__ import annotations
 
-import statistics
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from .samples import REPOSITORY, Measure, sample
+from .samples import REPOSITORY, Measure, Observation, SampleFailed, median_measure, sample
 from .trees import make_tree
 
-PYTHON = REPOSITORY / ".venv-peers/bin/python"
-PEERS = {"torch_package": "torch.package", "mlflow": "MLflow, code_paths", "cloudpickle": "cloudpickle, by value"}
+ENVIRONMENT = REPOSITORY / ".venv-peers"
+PYTHON = ENVIRONMENT / "bin/python"
+REQUIREMENTS = REPOSITORY / "requirements/peers.txt"
+SYSTEMS = {
+    "delivery": "delivery",
+    "torch_package": "torch.package",
+    "mlflow": "MLflow, code_paths",
+    "cloudpickle": "cloudpickle, by value",
+}
 TAKES = {
-    "torch_package": "the twelve modules that the job imports",
+    "delivery": "all of the tree, tg/common too; first time",
+    "torch_package": "the modules that the job needs",
     "mlflow": "all of the tree",
-    "cloudpickle": "only what the job refers to, by value",
+    "cloudpickle": "what the job refers to, by value",
 }
 
 
-def measure(rounds: int) -> list[Measure]:
+def setup() -> None:
+    """Install each of the other systems, as far as it can be; what cannot be is named, with the reason pip gives."""
     if not PYTHON.exists():
-        raise SystemExit("The other systems are not installed. `make bench-peers` does that, and measures.")
-    found = []
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    lines = [line.strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()]
+    for requirement in (line for line in lines if line and not line.startswith("#")):
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+        reason = (done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"])[-1]
+        print(f"{requirement}: installed" if done.returncode == 0 else f"{requirement}: not installed: {reason}")
+
+
+def measure(rounds: int, *, quick: bool = False) -> list[Measure | Observation]:
+    needs_environment()
+    found: list[Measure | Observation] = []
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder, "project")
         make_tree(project, 250)
-        ours = [_ours(project) for _ in range(rounds)]
-        found += [
-            Measure("delivery: 250 modules, make", _median(ours, "make"), "s", None, "all of the tree, first time"),
-            Measure("delivery: 250 modules, install + load + run", _median(ours, "load"), "s"),
-            Measure(
-                "delivery: 256 MiB array, load", _median([_our_array() for _ in range(min(rounds, 3))], "load"), "s"
-            ),
-        ]
-        for peer, name in PEERS.items():
-            found += _peer(peer, name, project, rounds)
+        for system, name in SYSTEMS.items():
+            try:
+                found += _system(system, name, project, rounds)
+            except SampleFailed as error:
+                found.append(Observation({"measure": name, "figure": "none", "how": error.reason}))
     return found
 
 
-def _ours(project: Path) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as home:
-        taken = sample("-m", "benchmarks.sample_delivery", "0.0.0", path=[project], home=Path(home), python=str(PYTHON))
-        return {"make": taken["make"], "load": taken["install"] + taken["load"]}
+def needs_environment() -> None:
+    if not PYTHON.exists():
+        raise SystemExit("The other systems are not installed. `python -m benchmarks peers --setup` does that.")
 
 
-def _our_load(arrays: list[dict[str, float]]) -> Measure:
-    detail = f"{_median(arrays, 'resident_mib_after_load'):.0f} MiB resident after it"
-    return Measure("delivery: 256 MiB array, load", _median(arrays, "load"), "s", None, detail)
+def _system(system: str, name: str, project: Path, rounds: int) -> list[Measure]:
+    trees = [_sample(system, "tree", project) for _ in range(rounds + 1)][1:]
+    arrays = [_sample(system, "array", project) for _ in range(min(rounds, 3) + 1)][1:]
+    resident = max(load["resident"] for _, load in arrays)
+    return [
+        median_measure(f"{name}: its import", "s", [load["import"] for _, load in trees]),
+        median_measure(f"{name}: 250 modules, build", "s", _seconds(trees, 0), None, TAKES[system]),
+        median_measure(f"{name}: 250 modules, load + run", "s", _seconds(trees, 1)),
+        median_measure(f"{name}: 256 MiB array, build", "s", _seconds(arrays, 0)),
+        median_measure(f"{name}: 256 MiB array, load", "s", _seconds(arrays, 1), None, _install_too(system)),
+        Measure(
+            f"{name}: 256 MiB array, resident after load", resident, "MiB", detail="until touched, where it is mapped"
+        ),
+    ]
 
 
-def _our_array() -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as home:
-        return sample("-m", "benchmarks.sample_array", "delivery", home, home=Path(home), python=str(PYTHON))
+def _install_too(system: str) -> str:
+    return "install, which copies and verifies it, and load" if system == "delivery" else ""
 
 
-def _peer(peer: str, name: str, project: Path, rounds: int) -> list[Measure]:
-    found = []
-    for what, words in (("tree", "250 modules"), ("array", "256 MiB array")):
-        builds, loads = [], []
-        for _ in range(rounds if what == "tree" else min(rounds, 3)):
-            with tempfile.TemporaryDirectory() as folder:
-                arguments = ("-m", "benchmarks.sample_peer", peer, what)
-                try:
-                    builds.append(sample(*arguments, "build", folder, path=[project], python=str(PYTHON)))
-                    loads.append(sample(*arguments, "load", folder, python=str(PYTHON)))
-                except RuntimeError as error:
-                    last = str(error).strip().splitlines()[-1]
-                    return [*found, Measure(f"{name}: {words}", float("nan"), "s", None, f"failed: {last}")]
-        resident = f"{statistics.median(one['resident'] for one in loads):.0f} MiB resident after it"
-        found += [
-            Measure(
-                f"{name}: {words}, build", _median(builds, "seconds"), "s", None, TAKES[peer] if what == "tree" else ""
-            ),
-            Measure(
-                f"{name}: {words}, load{' + run' if what == 'tree' else ''}",
-                _median(loads, "seconds"),
-                "s",
-                None,
-                resident,
-            ),
-        ]
-    return found
+def _sample(system: str, what: str, project: Path) -> tuple[Any, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "home")
+        arguments = ("-m", "benchmarks.sample_peer", system, what)
+        path = [project] if what == "tree" else []
+        build = sample(*arguments, "build", folder, path=path, home=home, python=str(PYTHON))
+        load = sample(*arguments, "load", folder, home=home, python=str(PYTHON))
+    assert build["result"] == load["result"]
+    return build, load
 
 
-def _median(samples: list[dict[str, float]], key: str) -> float:
-    return statistics.median(one[key] for one in samples)
+def _seconds(samples: list[tuple[Any, Any]], step: int) -> list[float]:
+    return [pair[step]["seconds"] for pair in samples]

@@ -1,9 +1,9 @@
-"""One sample of another system that does part of what delivery does.
+"""One sample of a system that does what delivery does, or part of it.
 
-python -m benchmarks.sample_peer PEER tree|array build|load FOLDER      prints seconds, and memory in MiB
+python -m benchmarks.sample_peer SYSTEM tree|array build|load FOLDER      prints seconds, and memory in MiB
 
 `tree`: the job of the benchmark's tree, which is on the path while building and is not while loading. `array`: an array of
-256 MiB. What the system's own import takes is not in the figures.
+256 MiB. The import of the system is timed apart; numpy is imported before anything is timed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,36 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Load = Callable[[], Any]
+
+def main(system: str, what: str, step: str, folder: str) -> None:
+    if what == "array":
+        importlib.import_module("numpy")
+    started = time.perf_counter()
+    module = importlib.import_module(f"benchmarks.systems.{system}")
+    imported = time.perf_counter() - started
+    value = _payload(what) if step == "build" else None
+    tree = Path(sys.modules["tg.bench"].__path__[0]).parent if "tg.bench" in sys.modules else Path(folder, "tg")
+    if step == "build":
+        tree.mkdir(exist_ok=True)  # there is none to deliver with an array, but some want a folder
+    before, started = _resident(), time.perf_counter()
+    if step == "build":
+        module.build(value, Path(folder), tree)
+    else:
+        value = module.load(Path(folder))
+        if what == "tree":
+            result = value.run()
+    seconds, resident = time.perf_counter() - started, _resident() - before
+    if step == "build" and what == "tree":
+        result = value.run()
+    elif what == "array":
+        result = float(value["array"].sum())
+    print(json.dumps({"import": imported, "seconds": seconds, "resident": resident, "result": result}))
 
 
-def payload(what: str) -> Any:
+def _payload(what: str) -> Any:
     if what == "tree":
         return importlib.import_module("tg.bench.job").Job()
     import numpy as np
@@ -27,66 +49,12 @@ def payload(what: str) -> Any:
     return {"array": np.random.default_rng(0).random(32 << 20)}
 
 
-def cloudpickle(folder: Path, building: bool) -> tuple[Callable[[Any], None], Load]:
-    import cloudpickle as system
-
-    file = folder / "payload.pickle"
-    if building and "tg.bench.job" in sys.modules:
-        system.register_pickle_by_value(importlib.import_module("tg.bench"))
-    return lambda value: file.write_bytes(system.dumps(value)) and None, lambda: system.loads(file.read_bytes())
-
-
-def torch_package(folder: Path, building: bool) -> tuple[Callable[[Any], None], Load]:
-    from torch.package import PackageExporter, PackageImporter
-
-    file = str(folder / "payload.pt")
-
-    def build(value: Any) -> None:
-        with PackageExporter(file) as exporter:
-            exporter.intern("tg.bench.**")
-            exporter.extern("numpy.**")
-            exporter.save_pickle("payload", "payload.pkl", value)
-
-    return build, lambda: PackageImporter(file).load_pickle("payload", "payload.pkl")
-
-
-def mlflow(folder: Path, building: bool) -> tuple[Callable[[Any], None], Load]:
-    import mlflow.pyfunc as system
-
-    class Model(system.PythonModel):
-        def __init__(self, value: Any) -> None:
-            self.value = value
-
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-            return self.value
-
-    place = str(folder / "model")
-
-    def build(value: Any) -> None:
-        tree = [str(Path(sys.modules["tg.bench"].__path__[0]).parent)] if "tg.bench" in sys.modules else None
-        system.save_model(place, python_model=Model(value), code_paths=tree)
-
-    return build, lambda: system.load_model(place).predict(None)
-
-
-def resident() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
+def _resident() -> float:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # not Linux
+        return float("nan")
     return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
-
-
-def main(peer: str, what: str, step: str, folder: str) -> None:
-    value = payload(what) if step == "build" else None
-    build, load = globals()[peer](Path(folder), step == "build")
-    if what == "array":
-        importlib.import_module("numpy")
-    before, started = resident(), time.perf_counter()
-    if step == "build":
-        build(value)
-    else:
-        loaded = load()
-        if what == "tree":
-            loaded.run()
-    print(json.dumps({"seconds": time.perf_counter() - started, "resident": resident() - before}))
 
 
 if __name__ == "__main__":
