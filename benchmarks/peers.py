@@ -63,20 +63,16 @@ def _system(system: str, name: str, project: Path, rounds: int) -> list[Measure]
     trees = [_sample(system, "tree", project) for _ in range(rounds + 1)][1:]
     arrays = [_sample(system, "array", project) for _ in range(min(rounds, 3) + 1)][1:]
     resident = max(load["resident"] for _, load in arrays)
+    ours = system == "delivery"
+    load_detail = "install, which copies and verifies it, and load; load alone is under arrays" if ours else ""
     return [
         median_measure(f"{name}: its import", "s", [load["import"] for _, load in trees]),
         median_measure(f"{name}: 250 modules, build", "s", _seconds(trees, 0), None, TAKES[system]),
         median_measure(f"{name}: 250 modules, load + run", "s", _seconds(trees, 1)),
         median_measure(f"{name}: 256 MiB array, build", "s", _seconds(arrays, 0)),
-        median_measure(f"{name}: 256 MiB array, load", "s", _seconds(arrays, 1), None, _install_too(system)),
-        Measure(
-            f"{name}: 256 MiB array, resident after load", resident, "MiB", detail="until touched, where it is mapped"
-        ),
+        median_measure(f"{name}: 256 MiB array, load", "s", _seconds(arrays, 1), None, load_detail),
+        Measure(f"{name}: 256 MiB array, resident after load", resident, "MiB", detail="until touched" if ours else ""),
     ]
-
-
-def _install_too(system: str) -> str:
-    return "install, which copies and verifies it, and load" if system == "delivery" else ""
 
 
 def _sample(system: str, what: str, project: Path) -> tuple[Any, Any]:

@@ -21,6 +21,7 @@ def main(system: str, step: str, *folders: str) -> None:
     if step == "build":
         job = importlib.import_module("tg.bench.job").Job()
         module.build(job, Path(folders[0]), Path(sys.modules["tg.bench"].__path__[0]).parent)
+        print(json.dumps({}))
         return
     loaded = [module.load(Path(folder)) for folder in folders]
     seen = [{"early": _answer(job.early), "late": _answer(job.late)} for job in loaded]

@@ -20,6 +20,9 @@ VERSION = "{version}"
 
 
 class Job:
+    def run(self):
+        return self.early(), self.late()
+
     def early(self):
         return VERSION
 

@@ -11,7 +11,7 @@ from typing import Any
 
 def build(value: Any, folder: Path, tree: Path) -> None:
     with zipfile.ZipFile(folder / "job.pyz", "w") as archive:
-        for path in sorted(tree.rglob("*.py")):
+        for path in [tree, *sorted(tree.rglob("*"))]:  # folders too: `tg` has no __init__.py and is not found without
             archive.write(path, f"tg/{path.relative_to(tree).as_posix()}")
         archive.writestr("payload.pickle", pickle.dumps(value, protocol=5))
 

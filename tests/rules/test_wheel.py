@@ -42,7 +42,9 @@ PATHS = st.lists(
     min_size=1,
     max_size=3,
 ).map("/".join)
-MEMBERS = st.dictionaries(PATHS, st.tuples(st.binary(max_size=100), st.booleans()), max_size=5)
+MEMBERS = st.dictionaries(PATHS, st.tuples(st.binary(max_size=100), st.booleans()), max_size=5).filter(
+    lambda files: not any(path.startswith(other + "/") for path in files for other in files)  # no file is a folder too
+)
 
 
 def members_of(files: dict[str, tuple[bytes, bool]]) -> list[Member]:
