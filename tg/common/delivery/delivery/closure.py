@@ -1,21 +1,21 @@
 """The import closure: the modules of the tree that the payload needs, directly and through others.
 
 Everything in the tree travels, needed or not. The closure tells which problems matter: a module in it that does not
-parse, or that imports code of the project outside the tree, would fail where the package lands.
+parse, that imports code of the project outside the tree, or that no longer defines what the payload refers to, would
+fail where the package lands.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..runtime.names import lies_in
 from .origins import Origins
 from .relocation import Import
 from .snapshot import Snapshot, SnapshotFile
 
-__all__ = ["Closure", "check_definitions"]
+__all__ = ["Closure"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Closure:
     problems: tuple[str, ...]
 
     @classmethod
-    def of(cls, modules: Iterable[str], snapshot: Snapshot, origins: Origins) -> Closure:
-        """The closure of `modules`, given by their full names in this process."""
+    def of(cls, definitions: Iterable[tuple[str, str]], snapshot: Snapshot, origins: Origins) -> Closure:
+        """The closure of classes and functions, given by their modules in this process and their qualified names."""
         root = snapshot.tree.root
-        modules = sorted(set(modules))
+        definitions = sorted(set(definitions))
         known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
-        waiting = [module[len(root) + 1 :] for module in sorted(set(modules)) if lies_in(module, root)]
+        waiting = [module[len(root) + 1 :] for module, _ in definitions]
         files: dict[str, SnapshotFile] = {}
         problems: list[str] = []
         while waiting:
@@ -61,29 +61,24 @@ class Closure:
                     )
                 waiting += inside
                 problems += _outside(imported, file, origins)
+        problems += _stale(definitions, root, known)
         return cls(tuple(files.values()), tuple(problems))
 
 
-def check_definitions(definitions: Iterable[tuple[str, str]], snapshot: Snapshot) -> list[str]:
-    """Classes and functions of the payload, by module and name, that the files no longer define.
+def _stale(definitions: Iterable[tuple[str, str]], root: str, known: Mapping[str, SnapshotFile]) -> Iterator[str]:
+    """What the payload refers to and the files no longer define.
 
     Objects come from memory and source from the disk; what was edited since it was imported may not fit.
     """
-    problems = []
-    root = snapshot.tree.root
-    known = snapshot.tree.module_files()
+    said = "It was changed after it was imported. Import it anew (restart the process), and make the job again."
     for module, name in definitions:
-        if not lies_in(module, root):
-            continue
         file = known.get(module[len(root) + 1 :])
-        said = "It was changed after it was imported. Import it anew (restart the process), and make the job again."
         if file is None:
-            problems.append(f"payload refers to {module}.{name}, but the tree has no module {module} any more. {said}")
+            yield f"payload refers to {module}.{name}, but the tree has no module {module} any more. {said}"
             continue
-        text = snapshot.by_path[file.path].data
-        if not re.search(rb"\b%b\b|import\s*\*|globals|exec|setattr" % re.escape(name.split(".")[0].encode()), text):
-            problems.append(f"payload refers to {module}.{name}, which {file.location} does not define. {said}")
-    return problems
+        top = re.escape(name.split(".")[0].encode())
+        if not re.search(rb"\b%b\b|import\s*\*|globals|exec|setattr" % top, file.data):
+            yield f"payload refers to {module}.{name}, which {file.source.location} does not define. {said}"
 
 
 def _is_there(module: str, known: Mapping[str, object], snapshot: Snapshot) -> bool:

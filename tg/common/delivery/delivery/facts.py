@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..runtime.names import UID
@@ -50,6 +51,11 @@ class PackageFacts:
     def tg_import_path(self) -> str:
         """The delivered source tree as a module."""
         return f"{self.uid}.tg"
+
+    @property
+    def dist_info(self) -> str:
+        """The wheel's folder of metadata (PEP 427)."""
+        return f"{self.uid.name}-{self.uid.version}.dist-info"
 
     @property
     def properties(self) -> dict[str, str]:
@@ -100,6 +106,14 @@ class PackageFacts:
             return cls._parsed(content)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"a field is of another kind than it should be: {error}") from error
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> PackageFacts | None:
+        """The facts of the package whose folder `UID/` is given; `None` when there is none in it, or none any more."""
+        try:
+            return cls.from_json(json.loads((folder / "package.json").read_bytes()))
+        except (OSError, ValueError, KeyError):
+            return None
 
     @classmethod
     def _parsed(cls, content: Any) -> PackageFacts:

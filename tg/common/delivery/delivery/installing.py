@@ -7,7 +7,6 @@ Nothing is installed into site-packages but missing dependencies: the package go
 from __future__ import annotations
 
 import importlib.util
-import json
 from os import PathLike
 from pathlib import Path
 
@@ -113,16 +112,7 @@ def _folder_from_pip(name: str, version: str | None) -> Path | None:
             continue
         spec = importlib.util.find_spec(module)
         for place in (spec.submodule_search_locations or ()) if spec else ():
-            facts = _facts_in(Path(place))
+            facts = PackageFacts.of_folder(Path(place))
             if facts is not None and version in (None, facts.uid.version):
                 return Path(place)
     return None
-
-
-def _facts_in(folder: Path) -> PackageFacts | None:
-    """The facts of the package in a folder `UID/`, if it is one."""
-    try:
-        content = json.loads((folder / "package.json").read_bytes())
-        return PackageFacts.from_json(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None

@@ -7,6 +7,7 @@ package's dependencies; everything else stays behind.
 from __future__ import annotations
 
 import os
+import re
 import site
 import sys
 import sysconfig
@@ -139,15 +140,11 @@ class Origins:
 
 def distribution_names(requirements: Iterable[str]) -> frozenset[str]:
     """The normalised names (PEP 503) in a list of requirements."""
-    import re
-
     names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement) for requirement in requirements)
     return frozenset(_normalised(match[1]) for match in names if match)
 
 
 def _normalised(name: str) -> str:
-    import re
-
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -96,7 +96,7 @@ class Packaging:
                     given=str(destination),
                     nearest=str(folder.parent),
                 )
-            write_wheel(location, plan.members, plan.dist_info, plan.metadata)
+            write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata)
             broken = snapshot.check_syntax()
         snapshot.remember()
         for warning in (

@@ -15,7 +15,7 @@ from typing import Any
 from ..runtime.errors import InvalidName, UndeliverableSource
 from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
-from .closure import Closure, check_definitions
+from .closure import Closure
 from .dependencies import DependencyList
 from .digests import Digests
 from .facts import PackageFacts, check_requires_python
@@ -89,10 +89,6 @@ class Plan:
     def file_name(self) -> str:
         return wheel_file_name(self.facts.uid.name, self.facts.uid.version)
 
-    @property
-    def dist_info(self) -> str:
-        return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
-
     @classmethod
     def of(
         cls,
@@ -103,25 +99,22 @@ class Plan:
         origins: Origins,
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
-        closure = Closure.of({module for one in resources for module, _ in one.globals}, snapshot, origins)
-        problems = [
-            *closure.problems,
-            *check_definitions(dict.fromkeys(pair for one in resources for pair in one.globals), snapshot),
-        ]
-        if problems:
-            raise UndeliverableSource("source tree cannot be delivered", problems)
+        closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
+        if closure.problems:
+            raise UndeliverableSource("source tree cannot be delivered", closure.problems)
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
-        content = _content_digest(snapshot, hashed, settings.needs, settings.requires_python)
+        root, source = snapshot.tree.root, snapshot.digest()
+        content = _content_digest(source, root, hashed, settings.needs, settings.requires_python)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
             uid=uid,
-            original_tg_import_path=snapshot.tree.root,
+            original_tg_import_path=root,
             requires_python=settings.requires_python,
             dependencies=settings.needs,
             resources=tuple(resource.key for resource in resources),
             content=content,
-            source=snapshot.digest(),
+            source=source,
         )
         members = tuple(_members(facts, snapshot, hashed))
         return cls(facts, members, wheel_metadata(facts, settings.description), closure)
@@ -171,7 +164,8 @@ def _checked_python(specifier: str) -> str:
 
 
 def _content_digest(
-    snapshot: Snapshot,
+    source: str,
+    root: str,
     resources: Iterable[_HashedResource],
     needs: Mapping[str, tuple[str, ...]],
     requires_python: str,
@@ -182,11 +176,11 @@ def _content_digest(
     def add(part: bytes) -> None:
         digest.update(len(part).to_bytes(8, "little") + part)
 
-    add(snapshot.digest().encode())
+    add(source.encode())
     for hashed in resources:
         resource = hashed.resource
         add(resource.key.encode())
-        add(resource.dump(snapshot.tree.root, "tg"))
+        add(resource.dump(root, "tg"))
         add("".join(digests.sha256 for digests in hashed.buffer_digests).encode())
     add(repr(sorted(needs.items())).encode())
     add(requires_python.encode())

@@ -208,7 +208,7 @@ class _Text:
         return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Note an edit. Line breaks that it takes away are put back, so that all lines keep their numbers."""
+        """Note an edit. It must have as many line breaks as what it replaces, so that all lines keep their numbers."""
         self._edits.append((start, end, text))
 
     def edited(self) -> str:
@@ -228,8 +228,8 @@ def _relocate_from(node: ast.ImportFrom, text: _Text, root: str, depth: int) -> 
     start, end = text.span(node)
     match = _FROM.match(text.text, start, end)
     assert match is not None and node.module is not None
-    broken = "".join(f"\\{line_break}" for line_break in _BREAK.findall(match["module"]))
-    text.replace(*match.span("module"), "." * (depth + 1) + node.module[len(root) + 1 :] + broken)
+    module = "." * (depth + 1) + node.module[len(root) + 1 :]
+    text.replace(*match.span("module"), module + _breaks(match["module"]))
 
 
 def _relocate_import(node: ast.Import, text: _Text, root: str, depth: int) -> None:
@@ -251,8 +251,12 @@ def _relocate_import(node: ast.Import, text: _Text, root: str, depth: int) -> No
             parts.append(_root_as(_TOP, here))
     start, end = text.span(node)
     keyword, _, rest = "; ".join(parts).partition(" ")
-    broken = "".join(f"\\{line_break}" for line_break in _BREAK.findall(text.text[start:end]))
-    text.replace(start, end, f"{keyword} {broken}{rest}")
+    text.replace(start, end, f"{keyword} {_breaks(text.text[start:end])}{rest}")
+
+
+def _breaks(text: str) -> str:
+    """The continued line ends of a text, and nothing between them."""
+    return "".join(f"\\{line_break}" for line_break in _BREAK.findall(text))
 
 
 def _root_as(name: str, here: str) -> str:

@@ -12,14 +12,15 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...locations import Loc
 from ..runtime.errors import UndeliverableSource
+from ..runtime.whole_files import write_whole
 from .bytecode import compiled_modules
 from .parsing import Place
 from .relocation import Import, imports_of, may_need_relocation, relocate
@@ -218,17 +219,10 @@ class _Cache:
         entries = {location: list(self._entry(known)) for location, known in facts.items() if known.signature}
         if entries == self._read:
             return
-        text = json.dumps(entries, separators=(",", ":"))
-        temporary = None
-        try:
+        text = json.dumps(entries, separators=(",", ":")).encode()
+        with suppress(OSError):  # no place to write it
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, self._path)
-        except OSError:
-            if temporary is not None and os.path.exists(temporary):
-                os.unlink(temporary)
+            write_whole(self._path, lambda file: file.write(text))
 
     @staticmethod
     def _entry(facts: _Facts) -> Iterator[Any]:

@@ -13,7 +13,6 @@ installed files are read-only, since a change to one would be a change to all th
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from typing import Any
 
 from ...locations import Loc
 from ..runtime.errors import PackageNotFound
+from ..runtime.whole_files import write_whole
 from .facts import PackageFacts
 from .wheel import BIG_BYTES, RecordedFile, WheelReader
 
@@ -91,7 +91,7 @@ class Store:
                         _write_checked(wheel, path, None)
             else:
                 self._unpack(wheel, facts, folder)
-        os.utime(folder / wheel.dist_info)
+        os.utime(folder / facts.dist_info)
         self._note_latest(facts.uid.name, seal)
         return InstalledPackage(facts, folder / facts.module_name, time.time())
 
@@ -105,10 +105,10 @@ class Store:
 
         Raises `PackageNotFound` when several versions of that name are there and none is named.
         """
-        named = [package for package in self.packages() if package.module_name == name and version is None]
+        packages = self.packages()
+        named = [package for package in packages if package.module_name == name and version is None]
         if not named:
-            named = [package for package in self.packages() if package.name == name]
-            named = [package for package in named if version in (None, package.version)]
+            named = [package for package in packages if package.name == name and version in (None, package.version)]
         versions = {package.module_name: None for package in named}
         if len(versions) > 1:
             raise PackageNotFound(
@@ -146,21 +146,20 @@ class Store:
 
     def _installed(self, folder: Path) -> InstalledPackage | None:
         """The package in a folder; none when another process has just removed it, or somebody has emptied it."""
+        file = next(folder.glob("*/package.json"), None)
+        facts = PackageFacts.of_folder(file.parent) if file is not None else None
+        if file is None or facts is None:
+            return None
         try:
-            file = next(folder.glob("*/package.json"))
-            facts = PackageFacts.from_json(json.loads(file.read_bytes()))
             # The folder of metadata: bytecode and trees that were set aside change the times of the others.
-            metadata = next(folder.glob("*.dist-info"))
-            return InstalledPackage(facts, file.parent, metadata.stat().st_mtime)
-        except (StopIteration, OSError, ValueError, KeyError, TypeError, AttributeError):
+            return InstalledPackage(facts, file.parent, (folder / facts.dist_info).stat().st_mtime)
+        except FileNotFoundError:
             return None
 
     def _note_latest(self, name: str, seal: str) -> None:
         names = self.root / "names"
         names.mkdir(exist_ok=True)
-        temporary = names / f".{name}.{os.urandom(8).hex()}"
-        temporary.write_text(seal, encoding="ascii")
-        os.replace(temporary, names / name)
+        write_whole(names / name, lambda file: file.write(seal.encode()))
 
     def _unpack(self, wheel: WheelReader, facts: PackageFacts, folder: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,15 @@ import json
 import mmap
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..runtime.errors import IncompatiblePackage, PackageRejected
+from ..runtime.whole_files import write_whole
 from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
 from .digests import Digests
 from .facts import PackageFacts
@@ -83,24 +85,19 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     """Write a wheel and return its seal, in hexadecimal digits.
 
     `dist_info` is the folder `name-version.dist-info`, `metadata` the files in it but RECORD. The file appears
-    whole: it is written under a temporary name beside `path` and renamed.
+    whole; see `write_whole`.
     """
     listed = [*sorted(members, key=lambda member: member.path)]
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name is known before there is a file, so that an interrupt at any place finds it.
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    try:
-        with temporary.open("xb") as file:
-            seal = write_archive(file, ((one.path, one.data, one.digests.crc, one.executable) for one in listed))
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return seal
+
+    def write(file: BinaryIO) -> str:
+        os.fchmod(file.fileno(), 0o644)
+        return write_archive(file, ((one.path, one.data, one.digests.crc, one.executable) for one in listed))
+
+    return write_whole(path, write)
 
 
 class WheelReader:
@@ -145,11 +142,6 @@ class WheelReader:
     def __exit__(self, *exception: object) -> None:
         self._file.close()  # the mapping goes with the last view of it
 
-    @property
-    def dist_info(self) -> str:
-        """The folder of metadata, `name-version.dist-info`."""
-        return f"{self.facts.uid.name}-{self.facts.uid.version}.dist-info"
-
     def data(self, member: str) -> memoryview:
         """The bytes of a member, mapped."""
         return self._archive.data(member)
@@ -183,7 +175,7 @@ class WheelReader:
     @cached_property
     def record(self) -> dict[str, RecordedFile]:
         """RECORD, by path; it lists every member but itself, and nothing else."""
-        path = f"{self.dist_info}/RECORD"
+        path = f"{self.facts.dist_info}/RECORD"
         if path not in self.members:
             raise self.rejected(f"is no package: it has no {path}")
         try:
@@ -222,7 +214,7 @@ class WheelReader:
         if len(paths) != 1:
             raise self.rejected("is no package: it has no package.json. make_package() makes one")
         facts = self._parse_facts(bytes(self.data(paths[0])), paths[0])
-        own = (f"{facts.module_name}/", f"{facts.uid.name}-{facts.uid.version}.dist-info/")
+        own = (f"{facts.module_name}/", f"{facts.dist_info}/")
         stray = [path for path in self.members if not path.startswith(own)]
         if paths[0] != f"{facts.module_name}/package.json" or stray:
             odd = (stray or paths)[0]
@@ -255,8 +247,9 @@ class WheelReader:
         self._check_names(names)
         for text, name in texts:
             self._parse_facts(text, name)
+        counts = Counter(names)
         for info in members:
-            if names.count(info.orig_filename) > 1:
+            if counts[info.orig_filename] > 1:
                 raise self.rejected(f"has the member {info.orig_filename} twice", member=info.orig_filename)
             if info.compress_type != zipfile.ZIP_STORED or info.external_attr >> 16 & 0o170000 not in (0, 0o100000):
                 raise self.rejected(

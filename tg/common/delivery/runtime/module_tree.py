@@ -22,12 +22,12 @@ import linecache
 import os
 import re
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from .loaded_modules import importing_paused, move_loaded, remove_loaded
+from .whole_files import write_whole
 
 __all__ = ["ModuleTree"]
 
@@ -134,9 +134,7 @@ class ModuleTree:
                 "import os.path\n"
                 f"__path__ = [os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), {self.uid!r})]\n"
             )
-            temporary = package / f".{os.getpid()}.{threading.get_ident()}"
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, package / "__init__.py")
+            write_whole(package / "__init__.py", lambda file: file.write(text.encode()))
         if self._aside not in sys.path:
             sys.path.append(self._aside)
             sys.path_importer_cache.pop(self._aside, None)

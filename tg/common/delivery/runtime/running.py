@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from ...logger import Logger
 from .entry_point import EntryPoint
 from .errors import NotAJob, PackageNotFound
+from .whole_files import write_whole
 
 __all__ = ["main", "run_job"]
 
@@ -76,14 +76,7 @@ def _wants_entry_point(call: Callable[..., Any]) -> bool:
 
 
 def _write_result(result: Any, file: Path) -> None:
-    """The whole result or no file: written under a temporary name in the same folder, then renamed."""
+    """The whole result or no file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
-    try:
-        with temporary.open("xb") as opened:
-            pickle.dump(result, opened, protocol=5)
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(file, lambda opened: pickle.dump(result, opened, protocol=5))
     Logger.info(f"Result is written to {file}")
