@@ -8,6 +8,18 @@ DeliveryError
 │   └── IncompatiblePackage    made for a newer format or another Python
 ├── DependencyProblem      what the package needs is missing, or conflicts with what is installed
 ├── CommandFailed          a command that was started for the user ended with an error
+├── ImageProblem           an image cannot be composed: its base, platform, name or a file in it cannot be used
+├── EngineProblem          the container engine cannot be reached, or refuses
+│   └── HostUnreachable        ssh cannot connect to the engine's host
+├── RegistryProblem        a registry cannot be reached, or refuses
+├── MissingVariables       environment variables to propagate are not set
+├── RunNotFound            no run of that id
+├── RunFailed              a run ended without a result
+│   ├── JobFailed              the job raised; the remote traceback is in it
+│   ├── OutOfMemory            it was ended because it took more memory than it may
+│   ├── TimeLimitReached       it was ended because it took longer than it may
+│   └── RunCancelled           it was cancelled
+├── UntrustedResult        a result refers to what the local tg and the declared dependencies do not have
 ├── PackageNotFound        no installed package, or no resource in it, of that name
 ├── PackageBusy            a version cannot be exchanged while it is being imported
 └── NotAJob                the payload has no job, or it can neither be called nor run
@@ -24,14 +36,26 @@ __all__ = [
     "CommandFailed",
     "DeliveryError",
     "DependencyProblem",
+    "EngineProblem",
+    "HostUnreachable",
+    "ImageProblem",
     "IncompatiblePackage",
     "InvalidName",
+    "JobFailed",
+    "MissingVariables",
     "NotAJob",
+    "OutOfMemory",
     "PackageBusy",
     "PackageNotFound",
     "PackageRejected",
+    "RegistryProblem",
+    "RunCancelled",
+    "RunFailed",
+    "RunNotFound",
+    "TimeLimitReached",
     "UndeliverablePayload",
     "UndeliverableSource",
+    "UntrustedResult",
 ]
 
 
@@ -98,6 +122,89 @@ class CommandFailed(DeliveryError):
         self.return_code = return_code
         self.stdout = stdout
         self.stderr = stderr
+
+
+class ImageProblem(DeliveryError):
+    """Raised while an image is composed, before any engine or registry gets it."""
+
+
+class EngineProblem(DeliveryError):
+    """Raised when a container engine cannot be reached, or refuses what it is asked; `host` is where it was looked for."""
+
+    def __init__(self, message: str, *, host: str) -> None:
+        super().__init__(message)
+        self.host = host
+
+
+class HostUnreachable(EngineProblem):
+    """Raised when ssh does not get through to the engine's host; `stderr` is what ssh said."""
+
+    def __init__(self, message: str, *, host: str, stderr: str) -> None:
+        super().__init__(message, host=host)
+        self.stderr = stderr
+
+
+class RegistryProblem(DeliveryError):
+    """Raised when a registry cannot be reached or refuses; `status` is its HTTP status, if it answered at all."""
+
+    def __init__(self, message: str, *, registry: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.registry = registry
+        self.status = status
+
+
+class MissingVariables(DeliveryError):
+    """Raised by `start` before anything is built: variables to propagate that are not set here, by `names`."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(
+            f"environment variables to propagate are not set here: {', '.join(names)}. Set them, or take them out of propagate."
+        )
+
+
+class RunNotFound(DeliveryError, LookupError):
+    """Raised when an executor knows no run of that id, or not any more."""
+
+
+class RunFailed(DeliveryError):
+    """Raised by `Run.result` when the run ended without one; `run_id` and `exit_code` are the run's."""
+
+    def __init__(self, message: str, *, run_id: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.exit_code = exit_code
+
+
+class JobFailed(RunFailed):
+    """Raised by `Run.result` when the job raised: `error_type` and `traceback` are those of where it ran, as text."""
+
+    def __init__(
+        self, message: str, *, run_id: str, exit_code: int | None, error_type: str = "", traceback: str = ""
+    ) -> None:
+        super().__init__(message, run_id=run_id, exit_code=exit_code)
+        self.error_type = error_type
+        self.traceback = traceback
+
+
+class OutOfMemory(RunFailed):
+    """Raised by `Run.result` when the run was ended because it took more memory than it may."""
+
+
+class TimeLimitReached(RunFailed):
+    """Raised by `Run.result` when the run was ended because it took longer than it may."""
+
+
+class RunCancelled(RunFailed):
+    """Raised by `Run.result` when `Run.cancel` ended the run."""
+
+
+class UntrustedResult(DeliveryError):
+    """Raised by `Run.result` before anything of the result is made: `reference` is the global it must not refer to."""
+
+    def __init__(self, message: str, *, reference: str) -> None:
+        super().__init__(message)
+        self.reference = reference
 
 
 class PackageNotFound(DeliveryError, LookupError):
