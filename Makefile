@@ -7,7 +7,7 @@ SET_UP := requirements/dev.lock pyproject.toml scripts/setup scripts/find-python
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venv/.ready ## The demonstration, examples/flights/demo.py
@@ -20,6 +20,14 @@ test: .venv/.ready ## The checks, then all tests with coverage, then all tests o
 .PHONY: test-torch
 test-torch: .venv-torch/.ready ## The tests with tensors in the payload, in an environment of their own: downloads torch
 	.venv-torch/bin/python -m pytest tests/torch
+
+.PHONY: services
+services: ## Start the engine, the ssh server and the registries that tests need, and install them as root on Debian; tests do it themselves
+	@"$$(scripts/find-python)" scripts/services start
+
+.PHONY: services-stop
+services-stop: ## End what the former started
+	@"$$(scripts/find-python)" scripts/services stop
 
 .PHONY: check
 check: lint types ## Both of the following; seconds

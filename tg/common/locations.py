@@ -39,5 +39,10 @@ class Locations:
         """What was found out about source files that have not changed since."""
         return self.home / "cache"
 
+    @property
+    def images(self) -> Path:
+        """Base images, locks and layers that images are composed of."""
+        return self.home / "images"
+
 
 Loc = Locations()

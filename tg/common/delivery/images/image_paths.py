@@ -1,0 +1,25 @@
+"""Where things lie in an image, and who runs them.
+
+`PREFIX` is Python's user base there (PYTHONUSERBASE): its site-packages are found by whatever Python the base image has,
+wherever that lies, `.pth` files in it count, and a base's own packages stay as they are.
+"""
+
+from __future__ import annotations
+
+__all__ = ["HOME", "PREFIX", "RESULT", "USER", "python_command", "site_packages"]
+
+PREFIX = "opt/tg"
+HOME = "home/job"
+"""The working folder. Anybody may write in it, as in /tmp: a run can be given another user, whose files it mounts."""
+RESULT = "opt/tg/run/result.pickle"
+USER = 1000
+
+
+def site_packages(python: str) -> str:
+    """The folder of modules for a Python, `3.11`; the same as on the machine where uv installs with `--prefix`."""
+    return f"{PREFIX}/lib/python{python}/site-packages"
+
+
+def python_command(python: str) -> str:
+    """The interpreter, by a name that no other version has: packages and bytecode are for this one."""
+    return f"python{python}"

@@ -1,0 +1,156 @@
+"""Writing a layer: files become a gzipped tar, the same bytes for the same files (image-spec 1.1, layer.md).
+
+What is fixed: the order (by path), owner and group, permissions (read for all, execute where the file has it), the time.
+Symbolic links stay links. Parent folders come before what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .blob import LAYER, Blob, Layer
+
+__all__ = ["FIXED_TIME", "LayerFile", "write_layer"]
+
+FIXED_TIME = 315532800
+"""1980-01-01, the earliest time that a zip file, and so a package, can have."""
+
+_IN_MEMORY_BYTES = 32 * 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
+_LEVEL = 1  # of isal's 0 to 3; more takes longer and gains one per cent
+
+
+@dataclass(frozen=True)
+class LayerFile:
+    """One entry: `path` in the image, without a slash at its beginning, and what is there.
+
+    `content` is bytes, the `Path` of a file here, or `None` for a folder; `link` is the target of a symbolic link.
+    """
+
+    path: str
+    content: bytes | memoryview | Path | None = None
+    link: str | None = None
+    executable: bool = False
+    mode: int | None = None
+    owner: int = 0
+
+    def header(self) -> tarfile.TarInfo:
+        """The entry's header, but for the size of a file."""
+        info = tarfile.TarInfo(self.path)
+        info.mtime, info.uid, info.gid = FIXED_TIME, self.owner, self.owner
+        if self.link is not None:
+            info.type, info.linkname, info.mode = tarfile.SYMTYPE, self.link, 0o777
+        elif self.content is None:
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+        else:
+            info.mode = 0o755 if self.executable else 0o644
+        info.mode = info.mode if self.mode is None else self.mode
+        return info
+
+
+def write_layer(files: Iterable[LayerFile], created_by: str, into: Path | None = None) -> Layer:
+    """The layer of these files; its blob is written to `into`, or kept in memory, or in a temporary file if it is big."""
+    out = _Gzipped(into)
+    for file in _with_parents(files):
+        _write(file, out)
+    out.add(bytes(2 * tarfile.BLOCKSIZE))  # the end of an archive
+    return out.layer(created_by)
+
+
+def _with_parents(files: Iterable[LayerFile]) -> Iterator[LayerFile]:
+    """All files by path, each folder once and before its content."""
+    by_path = {file.path: file for file in files}
+    for path in list(by_path):
+        parent = path.rpartition("/")[0]
+        while parent and parent not in by_path:
+            by_path[parent] = LayerFile(parent)
+            parent = parent.rpartition("/")[0]
+    for path in sorted(by_path, key=lambda path: path.split("/")):
+        yield by_path[path]
+
+
+def _write(file: LayerFile, out: _Gzipped) -> None:
+    info = file.header()
+    content = file.content
+    if isinstance(content, Path):
+        with content.open("rb") as stream:
+            info.size = stream.seek(0, io.SEEK_END)
+            stream.seek(0)
+            out.add(_block(info))
+            while chunk := stream.read(_CHUNK_BYTES):
+                out.add(chunk)
+    else:
+        info.size = 0 if content is None else len(content)
+        out.add(_block(info))
+        for start in range(0, info.size, _CHUNK_BYTES):
+            out.add(memoryview(content)[start : start + _CHUNK_BYTES])  # type: ignore[arg-type]
+    out.add(bytes(-info.size % tarfile.BLOCKSIZE))
+
+
+def _block(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+class _Gzipped:
+    """Takes the bytes of a tar, and knows the digests of the tar and of its gzipped form."""
+
+    def __init__(self, into: Path | None) -> None:
+        from isal import isal_zlib
+
+        self._into = into
+        self._file: Any = into.open("wb") if into is not None else tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)
+        self._compressor = isal_zlib.compressobj(_LEVEL, wbits=31)  # 31: gzip, its header without a time
+        self._tar, self._blob, self._size = hashlib.sha256(), hashlib.sha256(), 0
+        self._waiting: list[bytes | memoryview] = []
+        self._waiting_bytes = 0
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Small pieces are joined: a call for each header would take longer than the work."""
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _CHUNK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        joined = b"".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._tar.update(joined)
+        self._put(self._compressor.compress(joined))
+
+    def _put(self, data: bytes) -> None:
+        self._blob.update(data)
+        self._size += len(data)
+        self._file.write(data)
+
+    def layer(self, created_by: str) -> Layer:
+        self._flush()
+        self._put(self._compressor.flush())
+        digest, diff_id = f"sha256:{self._blob.hexdigest()}", f"sha256:{self._tar.hexdigest()}"
+        if self._into is not None:
+            self._file.close()
+            return Layer(Blob.of_file(self._into, digest, LAYER), diff_id, created_by)
+        if self._size <= _IN_MEMORY_BYTES:
+            self._file.seek(0)
+            data = self._file.read()
+            self._file.close()
+            return Layer(Blob(digest, len(data), LAYER, lambda: io.BytesIO(data)), diff_id, created_by)
+        return Layer(Blob(digest, self._size, LAYER, _Reopened(self._file)), diff_id, created_by)
+
+
+class _Reopened:
+    """A temporary file that is read any number of times, and is gone when nobody has the layer any more."""
+
+    def __init__(self, file: Any) -> None:
+        file.flush()
+        self._file = file
+
+    def __call__(self) -> BinaryIO:
+        return open(f"/dev/fd/{self._file.fileno()}", "rb")

@@ -1,0 +1,112 @@
+"""A lock: requirements resolved once to exact versions with hashes, for one Python and one platform."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...locations import Loc
+from ..runtime.whole_files import write_whole
+from .platform import Platform
+from .uv import run_uv
+
+__all__ = ["Lock", "Pin"]
+
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One distribution of a lock: its normalised name, its version, and its lines in the lock, hashes and all."""
+
+    name: str
+    version: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What the dependency layers of an image are made of. `from_source` names what is built, not taken as a wheel."""
+
+    python: str
+    platform: Platform
+    pins: tuple[Pin, ...]
+    from_source: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        requirements: Sequence[str],
+        python: str,
+        platform: Platform,
+        *,
+        from_source: Sequence[str] = (),
+        renew: bool = False,
+    ) -> Lock:
+        """Resolve requirements, or take what they were resolved to the last time, unless `renew` is set.
+
+        Raises `DependencyProblem` with the resolver's own reason.
+        """
+        built = tuple(sorted({_normalised(name) for name in from_source}))
+        if not requirements:
+            return cls(python, platform, (), built)
+        asked = "\n".join([python, platform.uv_name, *built, "", *sorted(requirements)])
+        file = Loc.images / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
+        if renew or not file.exists():
+            text = run_uv(
+                ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
+                + ["--python-version", python, "--python-platform", platform.uv_name]
+                + _binary_options(built)
+                + ["-"],
+                input="\n".join(requirements),
+                purpose=f"resolving {', '.join(requirements)} for Python {python} on {platform}",
+            )
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, lambda opened: opened.write(text.encode()))
+        return cls(python, platform, tuple(_pins(file.read_text("utf-8"))), built)
+
+    @property
+    def text(self) -> str:
+        """As a requirements file, with hashes."""
+        return "".join(pin.text for pin in self.pins)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal digits, of all that decides what is installed."""
+        head = f"{self.python}\n{self.platform.uv_name}\n{' '.join(self.from_source)}\n"
+        return hashlib.sha256((head + self.text).encode()).hexdigest()
+
+    @property
+    def wheels(self) -> tuple[Pin, ...]:
+        """The pins that are installed from wheels."""
+        return tuple(pin for pin in self.pins if pin.name not in self.from_source)
+
+    @property
+    def sources(self) -> tuple[Pin, ...]:
+        """The pins that are built."""
+        return tuple(pin for pin in self.pins if pin.name in self.from_source)
+
+
+def _binary_options(from_source: Sequence[str]) -> list[str]:
+    options = ["--only-binary", ":all:"]
+    for name in from_source:
+        options += ["--no-binary", name]
+    return options
+
+
+def _pins(text: str) -> list[Pin]:
+    """The entries of a requirements file: a line that begins with a name, and those below it that are indented."""
+    pins: list[Pin] = []
+    for line in text.splitlines(keepends=True):
+        match = _PIN.match(line)
+        if match:
+            pins.append(Pin(_normalised(match["name"]), match["version"], line))
+        elif pins and line.strip():
+            pins[-1] = Pin(pins[-1].name, pins[-1].version, pins[-1].text + line)
+    return pins
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,54 @@
+"""The package layer: an unpacked package on top of its dependencies, and the folders that a run writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .blob import Layer
+from .bytecode import Interpreter, bytecode_path, compile_texts
+from .image_paths import HOME, PREFIX, RESULT, USER, site_packages
+from .layer_writer import LayerFile, write_layer
+
+__all__ = ["BuiltPackage", "PackageFile", "package_layer"]
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file of a package: its path in it (`UID/tg/x.py`), its bytes, their SHA-256 in hexadecimal digits."""
+
+    path: str
+    data: bytes | memoryview
+    sha256: str
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class BuiltPackage:
+    """A package as a value, for what makes an image of it: names, needs, files.
+
+    `digest` is the SHA-256 of the package's content; `files` are those of its wheel.
+    """
+
+    name: str
+    version: str
+    module_name: str
+    digest: str
+    requirements: tuple[str, ...]
+    dependencies: Mapping[str, tuple[str, ...]]
+    files: Sequence[PackageFile]
+
+
+def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:
+    """The layer that changes with every change of the code. Modules have bytecode, as those of the dependencies have."""
+    base = site_packages(interpreter.version)
+    files = [LayerFile(f"{base}/{one.path}", one.data, executable=one.executable) for one in package.files]
+    texts = {one.path: (one.sha256, bytes(one.data)) for one in package.files if one.path.endswith(".py")}
+    for path, code in compile_texts(texts, interpreter).items():
+        files.append(LayerFile(f"{base}/{bytecode_path(path, interpreter)}", code))
+    # As /tmp: a run can be given the user whose files it mounts, and that one has to write as well.
+    files.append(LayerFile(HOME, mode=0o1777, owner=USER))
+    files.append(LayerFile(RESULT.rpartition("/")[0], mode=0o1777, owner=USER))
+    # Python asks for this folder when it looks for the user base, and it is there even without any dependency.
+    files.append(LayerFile(f"{PREFIX}/bin"))
+    return write_layer(files, f"package: {package.module_name}")

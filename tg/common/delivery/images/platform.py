@@ -1,0 +1,41 @@
+"""What an image runs on: operating system, architecture and C library, in the words of OCI, of docker and of uv."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..runtime.errors import ImageProblem
+
+__all__ = ["Platform"]
+
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+"""Architectures by their names in Go, which OCI uses, and in Python's tags; those that PyPI has wheels for."""
+_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "arm64v8": "arm64"}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """`linux/amd64` or `linux/arm64`, and whether its C library is `glibc` or `musl`."""
+
+    architecture: str
+    libc: str = "glibc"
+    os: str = "linux"
+
+    @classmethod
+    def parse(cls, text: str, *, libc: str = "glibc") -> Platform:
+        """Read `linux/amd64`, as `docker --platform` takes it. Raises `ImageProblem`."""
+        system, _, machine = text.lower().partition("/")
+        architecture = _ALIASES.get(machine.removesuffix("/v8"), machine.removesuffix("/v8"))
+        if system != "linux" or architecture not in _MACHINES:
+            raise ImageProblem(
+                f"images for {text!r} cannot be composed. There are linux/{', linux/'.join(_MACHINES)}."
+            )
+        return cls(architecture, libc)
+
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
+    @property
+    def uv_name(self) -> str:
+        """What `uv --python-platform` calls it. glibc 2.28 is what current wheels ask for and Debian 10 had."""
+        return f"{_MACHINES[self.architecture]}-{'manylinux_2_28' if self.libc == 'glibc' else 'unknown-linux-musl'}"
