@@ -145,14 +145,14 @@ def check_requires_python(specifier: str) -> None:
             raise ValueError(f"{clause.strip()!r} is not a version specifier such as '>=3.10'")
 
 
-def python_satisfies(specifier: str) -> bool:
-    """Whether the Python that runs is one of those that a specifier (PEP 440, releases only) names."""
+def python_satisfies(specifier: str, python: str | None = None) -> bool:
+    """Whether a Python (`3.11`, the one that runs by default) is one that a specifier (PEP 440, releases only) names."""
     check_requires_python(specifier)
-    return all(_holds(match) for clause in specifier.split(",") if (match := _CLAUSE.fullmatch(clause)))
+    running = tuple(sys.version_info[:3]) if python is None else _release(python)
+    return all(_holds(match, running) for clause in specifier.split(",") if (match := _CLAUSE.fullmatch(clause)))
 
 
-def _holds(clause: re.Match[str]) -> bool:
-    running: tuple[int, ...] = tuple(sys.version_info[:3])
+def _holds(clause: re.Match[str], running: tuple[int, ...]) -> bool:
     if clause["compatible"]:
         wanted = _release(clause["compatible"])
         return _padded(running) >= _padded(wanted) and running[: len(wanted) - 1] == wanted[:-1][:3]

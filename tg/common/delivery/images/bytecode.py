@@ -115,9 +115,7 @@ def _run_worker(files: Sequence[tuple[Path, str, Path]], interpreter: Interprete
     command = [interpreter.executable, "-s", "-S", "-B", "-c", _WORKER.read_text("utf-8")]
     jobs = "".join(json.dumps([str(source), path, str(target)]) + "\n" for source, path, target in files)
     environment = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
-    done = subprocess.run(
-        command, cwd=os.sep, env=environment, input=jobs, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=os.sep, env=environment, input=jobs, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise CommandFailed(
             f"compiling for Python {interpreter.version} failed with status {done.returncode}:\n{done.stderr.strip()}",

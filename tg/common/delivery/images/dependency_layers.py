@@ -88,11 +88,9 @@ def _install(lock: Lock, folder: Path, interpreter: Interpreter) -> dict[str, li
     listed.write_text("".join(pin.text for pin in lock.wheels), encoding="utf-8")
     purpose = f"installing {len(lock.wheels)} distributions for Python {lock.python} on {lock.platform}"
     run_uv(["venv", "--quiet", "--no-project", "--python", interpreter.executable, str(prefix)], purpose=purpose)
-    run_uv(
-        ["pip", "install", "--quiet", "--python", str(prefix), "--python-platform", lock.platform.uv_name, "--no-deps"]
-        + ["--require-hashes", "--only-binary", ":all:", "-r", str(listed)],
-        purpose=purpose,
-    )
+    target = ["--python", str(prefix), "--python-platform", lock.platform.uv_name]
+    exactly = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(listed)]
+    run_uv(["pip", "install", "--quiet", *target, *exactly], purpose=purpose)
     base = _below_prefix(site_packages(lock.python))
     found: dict[str, list[str]] = {}
     for record in (prefix / base).glob("*.dist-info/RECORD"):
@@ -138,7 +136,7 @@ def _write(group: _Group, paths: Sequence[str], folder: Path, interpreter: Inter
     files = []
     for path in paths:
         place = prefix / path
-        content: bytes | Path = scripts[path] if path in scripts else place
+        content: bytes | Path = scripts.get(path, place)
         if path.endswith(".dist-info/RECORD"):
             content = _record(place, path, scripts)
         if place.is_symlink():
@@ -164,7 +162,9 @@ def _write(group: _Group, paths: Sequence[str], folder: Path, interpreter: Inter
 
 def _script(place: Path, interpreter: Interpreter) -> bytes:
     """A script with a first line that finds Python in the image, instead of the one it was installed with here."""
-    return _SHEBANG.sub(b"#!/usr/bin/env %b\n" % python_command(interpreter.version).encode(), place.read_bytes(), count=1)
+    return _SHEBANG.sub(
+        b"#!/usr/bin/env %b\n" % python_command(interpreter.version).encode(), place.read_bytes(), count=1
+    )
 
 
 def _record(place: Path, path: str, scripts: dict[str, bytes]) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from .blob import CONFIG, MANIFEST, Blob, Layer
@@ -20,10 +20,12 @@ class Image:
     manifest: Blob
     config: Blob
     layers: tuple[Layer, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, tag: str, config: dict[str, Any], layers: Sequence[Layer], labels: dict[str, str]) -> Image:
-        """The image of a config that has all but its layers; `labels` become annotations of the manifest as well."""
+    def of(cls, name: str, tag: str, config: Mapping[str, Any], layers: Sequence[Layer]) -> Image:
+        """The image of a config that has all but its layers. Its labels are annotations of the manifest as well."""
+        labels = dict(config["config"].get("Labels") or {})
         history = [{"created": config["created"], "created_by": layer.created_by} for layer in layers]
         rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
         config_blob = Blob.of_json({**config, "rootfs": rootfs, "history": history}, CONFIG)
@@ -34,7 +36,7 @@ class Image:
             "layers": [layer.blob.descriptor for layer in layers],
             "annotations": labels,
         }
-        return cls(name, tag, Blob.of_json(manifest, MANIFEST), config_blob, tuple(layers))
+        return cls(name, tag, Blob.of_json(manifest, MANIFEST), config_blob, tuple(layers), labels)
 
     @property
     def reference(self) -> str:

@@ -6,6 +6,7 @@ Symbolic links stay links. Parent folders come before what is in them.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 from .blob import LAYER, Blob, Layer
 
-__all__ = ["FIXED_TIME", "LayerFile", "write_layer"]
+__all__ = ["FIXED_TIME", "LayerFile", "compress_layer", "tar_chunks", "write_layer"]
 
 FIXED_TIME = 315532800
 """1980-01-01, the earliest time that a zip file, and so a package, can have."""
@@ -58,9 +59,19 @@ class LayerFile:
 def write_layer(files: Iterable[LayerFile], created_by: str, into: Path | None = None) -> Layer:
     """The layer of these files; its blob is written to `into`, or kept in memory, or in a temporary file if it is big."""
     out = _Gzipped(into)
-    for file in _with_parents(files):
-        _write(file, out)
-    out.add(bytes(2 * tarfile.BLOCKSIZE))  # the end of an archive
+    for chunk in tar_chunks(files):
+        out.add(chunk)
+    return out.layer(created_by)
+
+
+def compress_layer(tar: BinaryIO, created_by: str, into: Path) -> Layer:
+    """The layer of a tar that is there already, gzipped or not; its blob is written to `into`, gzipped by us."""
+    out = _Gzipped(into)
+    zipped = tar.read(2) == b"\x1f\x8b"
+    tar.seek(0)
+    stream: Any = gzip.GzipFile(fileobj=tar) if zipped else tar
+    while chunk := stream.read(_CHUNK_BYTES):
+        out.add(chunk)
     return out.layer(created_by)
 
 
@@ -76,22 +87,25 @@ def _with_parents(files: Iterable[LayerFile]) -> Iterator[LayerFile]:
         yield by_path[path]
 
 
-def _write(file: LayerFile, out: _Gzipped) -> None:
-    info = file.header()
-    content = file.content
-    if isinstance(content, Path):
-        with content.open("rb") as stream:
-            info.size = stream.seek(0, io.SEEK_END)
-            stream.seek(0)
-            out.add(_block(info))
-            while chunk := stream.read(_CHUNK_BYTES):
-                out.add(chunk)
-    else:
-        info.size = 0 if content is None else len(content)
-        out.add(_block(info))
-        for start in range(0, info.size, _CHUNK_BYTES):
-            out.add(memoryview(content)[start : start + _CHUNK_BYTES])  # type: ignore[arg-type]
-    out.add(bytes(-info.size % tarfile.BLOCKSIZE))
+def tar_chunks(files: Iterable[LayerFile]) -> Iterator[bytes | memoryview]:
+    """The tar of these files, in pieces, to its end."""
+    for file in _with_parents(files):
+        info = file.header()
+        content = file.content
+        if isinstance(content, Path):
+            with content.open("rb") as stream:
+                info.size = stream.seek(0, io.SEEK_END)
+                stream.seek(0)
+                yield _block(info)
+                while chunk := stream.read(_CHUNK_BYTES):
+                    yield chunk
+        else:
+            info.size = 0 if content is None else len(content)
+            yield _block(info)
+            for start in range(0, info.size, _CHUNK_BYTES):
+                yield memoryview(content or b"")[start : start + _CHUNK_BYTES]
+        yield bytes(-info.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def _block(info: tarfile.TarInfo) -> bytes:
@@ -105,7 +119,7 @@ class _Gzipped:
         from isal import isal_zlib
 
         self._into = into
-        self._file: Any = into.open("wb") if into is not None else tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)
+        self._file: Any = into.open("wb") if into is not None else tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 closed with the layer
         self._compressor = isal_zlib.compressobj(_LEVEL, wbits=31)  # 31: gzip, its header without a time
         self._tar, self._blob, self._size = hashlib.sha256(), hashlib.sha256(), 0
         self._waiting: list[bytes | memoryview] = []

@@ -55,11 +55,10 @@ class Lock:
         asked = "\n".join([python, platform.uv_name, *built, "", *sorted(requirements)])
         file = Loc.images / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
         if renew or not file.exists():
+            form = ["--generate-hashes", "--no-header", "--no-annotate"]
+            target = ["--python-version", python, "--python-platform", platform.uv_name]
             text = run_uv(
-                ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
-                + ["--python-version", python, "--python-platform", platform.uv_name]
-                + _binary_options(built)
-                + ["-"],
+                ["pip", "compile", "--quiet", *form, *target, *_binary_options(built), "-"],
                 input="\n".join(requirements),
                 purpose=f"resolving {', '.join(requirements)} for Python {python} on {platform}",
             )

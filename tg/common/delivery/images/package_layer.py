@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .blob import Layer
@@ -27,7 +27,7 @@ class PackageFile:
 class BuiltPackage:
     """A package as a value, for what makes an image of it: names, needs, files.
 
-    `digest` is the SHA-256 of the package's content; `files` are those of its wheel.
+    `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel.
     """
 
     name: str
@@ -35,7 +35,7 @@ class BuiltPackage:
     module_name: str
     digest: str
     requirements: tuple[str, ...]
-    dependencies: Mapping[str, tuple[str, ...]]
+    requires_python: str
     files: Sequence[PackageFile]
 
 

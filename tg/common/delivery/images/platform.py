@@ -27,9 +27,7 @@ class Platform:
         system, _, machine = text.lower().partition("/")
         architecture = _ALIASES.get(machine.removesuffix("/v8"), machine.removesuffix("/v8"))
         if system != "linux" or architecture not in _MACHINES:
-            raise ImageProblem(
-                f"images for {text!r} cannot be composed. There are linux/{', linux/'.join(_MACHINES)}."
-            )
+            raise ImageProblem(f"images for {text!r} cannot be composed. There are linux/{', linux/'.join(_MACHINES)}.")
         return cls(architecture, libc)
 
     def __str__(self) -> str:

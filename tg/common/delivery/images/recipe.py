@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import labels
 from .base_image import BaseImage
 from .bytecode import Interpreter
 from .dependency_layers import dependency_layers
@@ -14,10 +15,7 @@ from .image_paths import HOME, PREFIX, USER, python_command
 from .lock import Lock
 from .package_layer import BuiltPackage, package_layer
 
-__all__ = ["LABEL", "Recipe"]
-
-LABEL = "io.github.training-grounds"
-"""What our own labels begin with."""
+__all__ = ["Recipe"]
 
 _CREATED = "1980-01-01T00:00:00Z"
 
@@ -37,19 +35,23 @@ class Recipe:
     def compose(self) -> Image:
         """The image. Needs no engine and no network, but what uv needs to install the lock the first time."""
         interpreter = Interpreter.of_version(self.lock.python)
-        layers = (*self.base.layers, *dependency_layers(self.lock, interpreter), package_layer(self.package, interpreter))
-        return Image.of(self.name, self.tag, self.config(), layers, self.all_labels())
+        layers = (
+            *self.base.layers,
+            *dependency_layers(self.lock, interpreter),
+            package_layer(self.package, interpreter),
+        )
+        return Image.of(self.name, self.tag, self.config(), layers)
 
     def all_labels(self) -> dict[str, str]:
         """OCI's predefined keys (image-spec 1.1, annotations.md), ours, and the user's, who has the last word."""
         return {
-            "org.opencontainers.image.title": self.package.name,
-            "org.opencontainers.image.version": self.package.version,
-            "org.opencontainers.image.revision": self.package.digest,
-            "org.opencontainers.image.base.name": self.base.name,
-            "org.opencontainers.image.base.digest": self.base.digest,
-            f"{LABEL}.package": self.package.module_name,
-            f"{LABEL}.stack": self.stack,
+            labels.TITLE: self.package.name,
+            labels.VERSION: self.package.version,
+            labels.REVISION: self.package.digest,
+            labels.BASE_NAME: self.base.name,
+            labels.BASE_DIGEST: self.base.digest,
+            labels.PACKAGE: self.package.module_name,
+            labels.STACK: self.stack,
             **self.labels,
         }
 
@@ -60,7 +62,9 @@ class Recipe:
 
     def config(self) -> dict[str, Any]:
         """The image's config (image-spec 1.1, config.md) but for its layers: the base's, made to run this package."""
-        inherited = {name: value for name, value in self.base.config.get("config", {}).items() if name in ("Env", "Volumes")}
+        inherited = {
+            name: value for name, value in self.base.config.get("config", {}).items() if name in ("Env", "Volumes")
+        }
         environment = dict(line.partition("=")[::2] for line in inherited.pop("Env", None) or [])
         path = environment.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         environment.update(

@@ -47,7 +47,9 @@ class Reference:
     @property
     def familiar(self) -> str:
         """As docker shows it: `python:3.11-slim`."""
-        name = self.repository.removeprefix("library/") if self.registry == _HUB else f"{self.registry}/{self.repository}"
+        name = (
+            self.repository.removeprefix("library/") if self.registry == _HUB else f"{self.registry}/{self.repository}"
+        )
         return name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @property

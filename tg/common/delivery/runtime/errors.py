@@ -129,18 +129,22 @@ class ImageProblem(DeliveryError):
 
 
 class EngineProblem(DeliveryError):
-    """Raised when a container engine cannot be reached, or refuses what it is asked; `host` is where it was looked for."""
+    """Raised when a container engine cannot be reached, or refuses what it is asked; `host` is where it was looked for.
 
-    def __init__(self, message: str, *, host: str) -> None:
+    `connection_lost` tells that it did not answer, so that asking again can help.
+    """
+
+    def __init__(self, message: str, *, host: str, connection_lost: bool = False) -> None:
         super().__init__(message)
         self.host = host
+        self.connection_lost = connection_lost
 
 
 class HostUnreachable(EngineProblem):
     """Raised when ssh does not get through to the engine's host; `stderr` is what ssh said."""
 
     def __init__(self, message: str, *, host: str, stderr: str) -> None:
-        super().__init__(message, host=host)
+        super().__init__(message, host=host, connection_lost=True)
         self.stderr = stderr
 
 

@@ -1,0 +1,140 @@
+"""Containering: a package becomes a container image. A thin face over `images`, as the specification shows it."""
+
+from __future__ import annotations
+
+import platform as machine
+import sys
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+from ...logger import Logger
+from ..images.base_image import BaseImage
+from ..images.derived_base import derived_base
+from ..images.engine import Engine
+from ..images.engine_pusher import EnginePusher
+from ..images.image import Image
+from ..images.lock import Lock
+from ..images.package_layer import BuiltPackage
+from ..images.platform import Platform
+from ..images.pushing import Pusher
+from ..images.recipe import Recipe
+from ..images.reference import Reference
+from ..runtime.errors import ImageProblem
+from .built_package import read_built_package
+from .dependencies import DependencyList
+from .facts import python_satisfies
+from .packaging import Packaging
+from .requirements import check_requirements
+from .wheel import WheelReader
+
+__all__ = ["Containering"]
+
+
+class Containering:
+    """Settings for making an image; assignable until `make_container` or `compose` is called, and for the next one.
+
+    - `image_name`, `image_tag`: what the image is called; the package's name and version.
+    - `dependencies`: lists of requirements that are installed besides those of the package.
+    - `python_version`: of the image, `3.11`; the running one by default.
+    - `base_image`: `python:X.Y-slim` by default. What the name stands for is asked once, and kept by digest.
+    - `platform`: `linux/amd64` or `linux/arm64`; by default that of the engine it goes to, or of this machine.
+    - `libc`: `glibc` or `musl`, of the base image; musl for one whose name has `alpine` in it.
+    - `system_packages`: Debian packages that the image needs (`libgomp1`), `from_source`: names of dependencies that
+      come without a wheel. These two need an engine, which makes a base image with them, once.
+    - `labels`, `environment`: for the image. What is secret does not go here: see `propagate` of the executors.
+    - `pusher`: where the image goes; by default the engine that the docker CLI would use.
+    - `renew`: ask anew what the base image's name stands for, and resolve the dependencies anew.
+    - `silent`: log no progress.
+
+    After `make_container`: `image` is what was composed, `image_reference` the name to run it by.
+    """
+
+    def __init__(
+        self, image_name: str, image_tag: str | None = None, dependencies: Iterable[DependencyList] = ()
+    ) -> None:
+        self.image_name = image_name
+        self.image_tag = image_tag
+        self.dependencies: tuple[DependencyList, ...] = tuple(dependencies)
+        self.python_version = "{}.{}".format(*sys.version_info[:2])
+        self.base_image: str | None = None
+        self.platform: str | None = None
+        self.libc: str | None = None
+        self.system_packages: list[str] = []
+        self.from_source: list[str] = []
+        self.labels: dict[str, str] = {}
+        self.environment: dict[str, str] = {}
+        self.pusher: Pusher = EnginePusher()
+        self.renew = False
+        self.silent = False
+        self.image: Image | None = None
+        self.image_reference: str | None = None
+
+    @classmethod
+    def from_packaging(cls, packaging: Packaging) -> Containering:
+        """Settings for an image of a package: its name, version and dependencies."""
+        tag = _tag(packaging.version) if packaging.version is not None else None
+        return cls(packaging.name, tag, packaging.dependencies)
+
+    @classmethod
+    def from_package(cls, package: str | PathLike[str]) -> Containering:
+        """Settings for an image of a package file."""
+        with WheelReader(Path(package)) as wheel:
+            return cls(wheel.facts.uid.name, _tag(wheel.facts.uid.version))
+
+    def make_container(self, packaging: Packaging) -> Containering:
+        """Compose the image of a package, push it, and return these settings. The package is made if it was not yet.
+
+        Raises `DependencyProblem`, `ImageProblem` or `InvalidName` before anything is pushed, `EngineProblem` or
+        `RegistryProblem` when it cannot be.
+        """
+        if packaging.package_location is None:
+            packaging.make_package()
+        assert packaging.package_location is not None
+        image = self.compose(packaging.package_location)
+        self.image_reference = self.pusher.push(image)
+        self.image, self.image_tag = image, image.tag
+        if not self.silent:
+            Logger.info(f"{self.image_reference} is {image.id}")
+        return self
+
+    def compose(self, package: str | PathLike[str]) -> Image:
+        """The image of a package file, as a value; nobody gets it."""
+        return self.compose_built(read_built_package(Path(package)))
+
+    def compose_built(self, built: BuiltPackage) -> Image:
+        """The image of a package that was read."""
+        if not python_satisfies(built.requires_python, self.python_version):
+            raise ImageProblem(
+                f"{built.module_name} needs Python {built.requires_python}, and the image is to have {self.python_version}. "
+                f"Set python_version."
+            )
+        tag = self.image_tag if self.image_tag is not None else _tag(built.version)
+        Reference.parse(f"{self.image_name}:{tag}")
+        requirements = [*built.requirements, *(one for each in self.dependencies for one in each.dependencies)]
+        requirements = list(dict.fromkeys(requirements))
+        check_requirements(requirements) if requirements else None
+        name = self.base_image or f"python:{self.python_version}-slim"
+        platform = self._platform(name)
+        lock = Lock.of(requirements, self.python_version, platform, from_source=self.from_source, renew=self.renew)
+        base = BaseImage.find(name, platform, self._connect, renew=self.renew)
+        if self.system_packages or lock.sources:
+            base = derived_base(base, lock, self.system_packages, self._connect)
+        return Recipe(self.image_name, tag, base, lock, built, dict(self.labels), dict(self.environment)).compose()
+
+    def _platform(self, base: str) -> Platform:
+        libc = self.libc or ("musl" if "alpine" in base else "glibc")
+        if self.platform is not None:
+            return Platform.parse(self.platform, libc=libc)
+        if isinstance(self.pusher, EnginePusher):
+            return Platform.parse(str(self.pusher.platform()), libc=libc)
+        return Platform.parse(f"linux/{machine.machine()}", libc=libc)
+
+    def _connect(self) -> Engine:
+        """The engine that base images are taken from or made with: that of the pusher, or the one here."""
+        return Engine(self.pusher.host if isinstance(self.pusher, EnginePusher) else None)
+
+
+def _tag(version: str) -> str:
+    """A version as a tag, which has no `+` and no `!`; no version has a `_` or `-`, so it can be told back (PEP 440)."""
+    return version.replace("+", "_").replace("!", "-")
