@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,7 +49,12 @@ def docker_engine(services: Services) -> str:
 
 @pytest.fixture(scope="session")
 def base_image(docker_engine: str, services: Services) -> str:
-    """The name of an image with Python, which the engine has."""
+    """The name of an image with Python, which the engine has.
+
+    It has one Python, and so the tests that run containers are run once, by that one.
+    """
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip(f"images of these tests have Python 3.11, and this is {sys.version_info[0]}.{sys.version_info[1]}")
     return given(services.base_image)
 
 
@@ -66,3 +74,33 @@ def plain_registry(services: Services) -> str:
 def secured_registry(services: Services) -> SecuredRegistry:
     """A registry with TLS and a password."""
     return given(services.secured_registry)
+
+
+@pytest.fixture(scope="session")
+def _image_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Base images and dependency layers, shared by the tests of a run and its processes: they take seconds to make."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "images"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def image_cache(tmp_path: Path, base_image: str, _image_cache: Path) -> Path:
+    """Tests with this fixture share `Loc.images`; all else is their own. It comes with the base image."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "images").symlink_to(_image_cache)
+    return _image_cache
+
+
+@pytest.fixture
+def ssh_host(tmp_path: Path, ssh_server: SshServer, base_image: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a server whose engine has the base image: `ssh` on the PATH reads the configuration that knows it."""
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    wrapper = commands / "ssh"
+    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {ssh_server.config} "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    return f"ssh://{ssh_server.alias}"

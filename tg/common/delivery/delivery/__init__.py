@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from ..runtime.entry_point import EntryPoint
     from ..runtime.errors import DeliveryError
     from ..runtime.unpickling import RenamingUnpickler
+    from .containering import Containering
     from .dependencies import DependencyList
     from .installing import get_loader_from_installed_package, install_package_and_get_loader, uninstall
     from .packaging import Packaging
     from .store import InstalledPackage, list_installed, prune
 
 _HOMES = {
+    "Containering": ".containering",
     "DeliveryError": "..runtime.errors",
     "DependencyList": ".dependencies",
     "EntryPoint": "..runtime.entry_point",
@@ -29,6 +31,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Containering",
     "DeliveryError",
     "DependencyList",
     "EntryPoint",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,8 +75,11 @@ class BaseImage:
         return None if gone else found
 
     @classmethod
-    def from_engine(cls, name: str, platform: Platform, engine: Engine) -> BaseImage:
-        """An image that an engine has: exported once, its layers compressed. Raises `ImageProblem`."""
+    def from_engine(cls, name: str, platform: Platform, engine: Engine, *, known: Sequence[Layer] = ()) -> BaseImage:
+        """An image that an engine has: exported once, its layers compressed, but for those that are known.
+
+        Raises `ImageProblem`.
+        """
         familiar = Reference.parse(name).familiar
         found = engine.inspect_image(familiar)
         if found is None:
@@ -87,7 +90,7 @@ class BaseImage:
                 f"{platform}. Name a base image for {platform}, or another platform."
             )
         with TemporaryDirectory(dir=_made(Loc.images), prefix="tmp-") as folder:
-            config, layers = _exported(familiar, engine, Path(folder))
+            config, layers = _exported(familiar, engine, Path(folder), known)
         if [layer.diff_id for layer in layers] != config["rootfs"]["diff_ids"]:
             raise ImageProblem(f"{familiar} was saved by {engine.name} with other layers than its config says.")
         return _remember(cls(familiar, found["Id"], config, layers), platform)
@@ -139,7 +142,9 @@ def _copy(chunks: Iterable[bytes], file: BinaryIO) -> None:
         file.write(chunk)
 
 
-def _exported(name: str, engine: Engine, folder: Path) -> tuple[dict[str, Any], tuple[Layer, ...]]:
+def _exported(
+    name: str, engine: Engine, folder: Path, known: Sequence[Layer]
+) -> tuple[dict[str, Any], tuple[Layer, ...]]:
     """The config of an image that an engine saves, and its layers, whose blobs are moved to where they are kept."""
     with (folder / "saved.tar").open("wb") as file:
         _copy(engine.save_image(name), file)
@@ -147,7 +152,11 @@ def _exported(name: str, engine: Engine, folder: Path) -> tuple[dict[str, Any], 
         described = json.loads(_member(saved, "manifest.json").read())[0]
         config = json.loads(_member(saved, described["Config"]).read())
         layers = []
-        for number, path in enumerate(described["Layers"]):
+        by_diff_id = {layer.diff_id: layer for layer in known}
+        for number, (path, diff_id) in enumerate(zip(described["Layers"], config["rootfs"]["diff_ids"], strict=True)):
+            if diff_id in by_diff_id:
+                layers.append(by_diff_id[diff_id])
+                continue
             layer = compress_layer(_member(saved, path), f"base: {name}", folder / str(number))
             os.replace(folder / str(number), _made(_place(layer.blob.digest).parent) / layer.blob.digest[7:])
             layers.append(layer)

@@ -55,7 +55,7 @@ def derived_base(
     with connect() as engine:
         if engine.inspect_image(name) is None:
             _make(name, base, lock, packages, built, engine)
-        return BaseImage.from_engine(name, lock.platform, engine)
+        return BaseImage.from_engine(name, lock.platform, engine, known=base.layers)
 
 
 def _make(name: str, base: BaseImage, lock: Lock, packages: Sequence[str], built: str, engine: Engine) -> None:

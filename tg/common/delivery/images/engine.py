@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,8 @@ class Engine:
         except BaseException:
             self.close()
             raise
+        # Whoever forgets to close it: at the end of the object, or of the process.
+        self._finalizer = weakref.finalize(self, _close, self.api, self._tunnel)
 
     def __enter__(self) -> Engine:
         return self
@@ -79,10 +82,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the connection. Can be called again."""
-        if self.api is not None:
-            self.api.close()
-        if self._tunnel is not None:
-            self._tunnel.close()
+        _close(self.api, self._tunnel)
 
     def _connect(self) -> Any:
         import docker
@@ -102,7 +102,8 @@ class Engine:
             if self._tunnel is not None:
                 socket_there = self._tunnel.address.socket
                 raise self._tunnel.failed(
-                    f"is connected to, but its engine does not answer on {socket_there} ({_reason(error)})"
+                    f"is connected to, but its engine does not answer on {socket_there} ({_reason(error)})",
+                    ask="docker info",
                 ) from error
             raise EngineProblem(
                 f"the engine at {self.address.url} does not answer: {_reason(error)}. `docker info` shows it.",
@@ -244,6 +245,13 @@ class Engine:
             except docker.errors.APIError as error:
                 return str(error.explanation or error)
         return None
+
+
+def _close(api: Any, tunnel: Tunnel | None) -> None:
+    if api is not None:
+        api.close()
+    if tunnel is not None:
+        tunnel.close()
 
 
 def _common(ours: Sequence[str], theirs: Sequence[str]) -> int:

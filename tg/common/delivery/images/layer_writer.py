@@ -11,6 +11,7 @@ import hashlib
 import io
 import tarfile
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,7 @@ class _Reopened:
     def __init__(self, file: Any) -> None:
         file.flush()
         self._file = file
+        weakref.finalize(self, file.close)
 
     def __call__(self) -> BinaryIO:
         return open(f"/dev/fd/{self._file.fileno()}", "rb")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...locations import Loc
+from ..runtime.errors import DependencyProblem
 from ..runtime.whole_files import write_whole
 from .platform import Platform
 from .uv import run_uv
@@ -57,10 +58,8 @@ class Lock:
         if renew or not file.exists():
             form = ["--generate-hashes", "--no-header", "--no-annotate"]
             target = ["--python-version", python, "--python-platform", platform.uv_name]
-            text = run_uv(
-                ["pip", "compile", "--quiet", *form, *target, *_binary_options(built), "-"],
-                input="\n".join(requirements),
-                purpose=f"resolving {', '.join(requirements)} for Python {python} on {platform}",
+            text = _resolved(
+                [*form, *target, *_binary_options(built)], requirements, f"for Python {python} on {platform}"
             )
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, lambda opened: opened.write(text.encode()))
@@ -86,6 +85,20 @@ class Lock:
     def sources(self) -> tuple[Pin, ...]:
         """The pins that are built."""
         return tuple(pin for pin in self.pins if pin.name in self.from_source)
+
+
+def _resolved(options: Sequence[str], requirements: Sequence[str], where: str) -> str:
+    try:
+        return run_uv(
+            ["pip", "compile", "--quiet", *options, "-"],
+            input="\n".join(requirements),
+            purpose=f"resolving {', '.join(requirements)} {where}",
+        )
+    except DependencyProblem as error:
+        if "no usable wheels" not in str(error) and "building from source is disabled" not in str(error):
+            raise
+        advice = "What has no wheel is built in a base image, by an engine, when from_source names it."
+        raise DependencyProblem(f"{error}\n\n{advice}", problems=error.problems) from error
 
 
 def _binary_options(from_source: Sequence[str]) -> list[str]:

@@ -149,12 +149,12 @@ class Tunnel:
         """Whether the connection is there."""
         return self._process.poll() is None
 
-    def failed(self, what: str) -> HostUnreachable:
-        """The error to raise, with what ssh has said so far."""
+    def failed(self, what: str, *, ask: str = "") -> HostUnreachable:
+        """The error to raise, with what ssh has said so far; `ask` is the command that shows it on the host."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # its last words come before its end
         said = self._stderr.read_text("utf-8", "replace").replace("\r", "").strip()
-        advice = f"`{self.address.shown}` shows it."
+        advice = f"`{self.address.shown}{' ' + ask if ask else ''}` shows it."
         if "IDENTIFICATION HAS CHANGED" in said:
             advice = (
                 f"Its host key is another than before: ask its administrator whether that is meant, and only then "
