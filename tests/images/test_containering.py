@@ -209,7 +209,7 @@ def test_what_does_not_resolve_is_refused_in_the_resolvers_words_before_anything
     packaging = example("4.0.0", "hopeless_job")
     containering = silent(packaging)
     containering.dependencies = (DependencyList("mine", ["iniconfig==2.0.0", "iniconfig==1.1.1"]),)
-    with pytest.raises(DependencyProblem, match="you require iniconfig==1.1.1 and iniconfig==2.0.0|unsatisfiable"):
+    with pytest.raises(DependencyProblem, match=r"unsatisfiable"):
         containering.make_container(packaging)
     assert "No such" in docker("inspect", "hopeless_job:4.0.0", check=False)
 
