@@ -95,3 +95,20 @@ def test_a_tar_of_another_is_compressed_anew_whether_it_was_or_not(tmp_path: Pat
     zipped = compress_layer(io.BytesIO(gzip.compress(out.getvalue())), "base", tmp_path / "zipped")
     assert plain == zipped
     assert plain.diff_id == f"sha256:{hashlib.sha256(out.getvalue()).hexdigest()}"
+
+
+@given(NAMES.map(lambda name: f"opt/tg/{name}/" + "x" * 60) | NAMES, st.integers(0, 8**12), st.booleans())
+def test_headers_are_those_of_tarfile(name: str, size: int, executable: bool) -> None:
+    info = tarfile.TarInfo(name)
+    info.mode, info.mtime, info.size = 0o755 if executable else 0o644, FIXED_TIME, size
+    expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    assert LayerFile(name, b"", executable=executable).header(size) == expected
+
+
+@pytest.mark.parametrize("name", ["home/job", "a" * 98, "a" * 99, "a" * 100, "a" * 101, "ä" * 50])
+def test_headers_of_folders_and_links_are_those_of_tarfile(name: str) -> None:
+    for kind, file in ((tarfile.DIRTYPE, LayerFile(name)), (tarfile.SYMTYPE, LayerFile(name, link="there"))):
+        info = tarfile.TarInfo(name)
+        info.type, info.mtime = kind, FIXED_TIME
+        info.mode, info.linkname = (0o755, "") if kind == tarfile.DIRTYPE else (0o777, "there")
+        assert file.header(0) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

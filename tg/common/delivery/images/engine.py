@@ -148,12 +148,18 @@ class Engine:
         """Whatever the SDK raises inside, said as ours: `what` was not done, and why."""
         import docker
         import requests
+        import urllib3
 
         try:
             yield
         except docker.errors.APIError as error:
             raise self.refused(what, str(error.explanation or error)) from error
-        except (docker.errors.DockerException, requests.RequestException, ConnectionError) as error:
+        except (
+            docker.errors.DockerException,
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,  # while a stream is read
+            ConnectionError,
+        ) as error:
             if self._tunnel is not None and not self._tunnel.stands:
                 raise self._tunnel.failed(f"was lost while {what}") from error
             raise EngineProblem(

@@ -6,6 +6,7 @@ Symbolic links stay links. Parent folders come before what is in them.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -43,18 +44,44 @@ class LayerFile:
     mode: int | None = None
     owner: int = 0
 
-    def header(self) -> tarfile.TarInfo:
-        """The entry's header, but for the size of a file."""
-        info = tarfile.TarInfo(self.path)
-        info.mtime, info.uid, info.gid = FIXED_TIME, self.owner, self.owner
+    def header(self, size: int) -> bytes:
+        """The entry's header in the tar, for a content of this size: the bytes that `tarfile` gives."""
+        kind, mode = tarfile.REGTYPE, 0o755 if self.executable else 0o644
         if self.link is not None:
-            info.type, info.linkname, info.mode = tarfile.SYMTYPE, self.link, 0o777
+            kind, mode = tarfile.SYMTYPE, 0o777
         elif self.content is None:
-            info.type, info.mode = tarfile.DIRTYPE, 0o755
-        else:
-            info.mode = 0o755 if self.executable else 0o644
-        info.mode = info.mode if self.mode is None else self.mode
-        return info
+            kind, mode = tarfile.DIRTYPE, 0o755
+        mode = mode if self.mode is None else self.mode
+        name = self.path + "/" if kind == tarfile.DIRTYPE else self.path
+        if self.link is None and len(name) <= 100 and name.isascii() and size < 8**11:
+            return _filled(_bare_header(kind, mode, self.owner), name.encode(), size)
+        info = _info(self.path, kind, mode, self.owner)
+        info.size, info.linkname = size, self.link or ""
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _info(name: str, kind: bytes, mode: int, owner: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime, info.uid, info.gid = kind, mode, FIXED_TIME, owner, owner
+    return info
+
+
+@functools.cache
+def _bare_header(kind: bytes, mode: int, owner: int) -> bytes:
+    """A header without a name and a size. `tarfile` takes longer for one than compressing a module does."""
+    header = bytearray(_info("", kind, mode, owner).tobuf(tarfile.USTAR_FORMAT))
+    header[0:100] = bytes(100)
+    header[148:156] = b"        "  # the checksum is made with blanks in its own place
+    return bytes(header)
+
+
+def _filled(bare: bytes, name: bytes, size: int) -> bytes:
+    """POSIX.1-1988, "ustar": the name from 0, the size in octal digits from 124, the checksum from 148."""
+    header = bytearray(bare)
+    header[: len(name)] = name
+    header[124:136] = b"%011o\0" % size
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
 
 
 def write_layer(files: Iterable[LayerFile], created_by: str, into: Path | None = None) -> Layer:
@@ -91,26 +118,22 @@ def _with_parents(files: Iterable[LayerFile]) -> Iterator[LayerFile]:
 def tar_chunks(files: Iterable[LayerFile]) -> Iterator[bytes | memoryview]:
     """The tar of these files, in pieces, to its end."""
     for file in _with_parents(files):
-        info = file.header()
         content = file.content
         if isinstance(content, Path):
             with content.open("rb") as stream:
-                info.size = stream.seek(0, io.SEEK_END)
+                size = stream.seek(0, io.SEEK_END)
                 stream.seek(0)
-                yield _block(info)
+                yield file.header(size)
                 while chunk := stream.read(_CHUNK_BYTES):
                     yield chunk
         else:
-            info.size = 0 if content is None else len(content)
-            yield _block(info)
-            for start in range(0, info.size, _CHUNK_BYTES):
+            size = 0 if content is None else len(content)
+            yield file.header(size)
+            for start in range(0, size, _CHUNK_BYTES):
                 yield memoryview(content or b"")[start : start + _CHUNK_BYTES]
-        yield bytes(-info.size % tarfile.BLOCKSIZE)
+        if size % tarfile.BLOCKSIZE:
+            yield bytes(-size % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)
-
-
-def _block(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 class _Gzipped:

@@ -1,0 +1,383 @@
+"""Runs in real containers: here, and on a server behind ssh, whose engine is reached through one connection."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import REPOSITORY, Project
+
+from tg.common.delivery.execution import DockerExecutor
+from tg.common.delivery.images.engine import Engine
+from tg.common.delivery.runtime.errors import (
+    EngineProblem,
+    InvalidName,
+    JobFailed,
+    MissingVariables,
+    OutOfMemory,
+    RunCancelled,
+    RunFailed,
+    RunNotFound,
+    TimeLimitReached,
+)
+
+pytestmark = pytest.mark.usefixtures("image_cache")
+
+Deliver = Callable[..., Path]
+
+
+@pytest.fixture
+def deliver(project: Project) -> Deliver:
+    """Make a package of a job whose `run` has this body."""
+
+    def deliver(body: str, version: str = "1.0.0", **options: Any) -> Path:
+        lines = "".join(f"        {line}\n" for line in body.strip("\n").splitlines())
+        project.write("tg/my/job.py", f"class Job:\n    def run(self):\n{lines}")
+        return project.deliver("run_job", version, **options)
+
+    return deliver
+
+
+@pytest.fixture(params=["local", "ssh"])
+def host(request: pytest.FixtureRequest) -> str | None:
+    """Both places: the engine here, and that of a server."""
+    return None if request.param == "local" else request.getfixturevalue("ssh_host")
+
+
+@pytest.fixture
+def executor(host: str | None) -> Iterator[DockerExecutor]:
+    with DockerExecutor(host=host) as made:
+        yield made
+
+
+def test_the_result_comes_back_and_the_lines_that_were_logged(executor: DockerExecutor, deliver: Deliver) -> None:
+    package = deliver("print('at work')\nreturn {'answer': 42, 'folder': __import__('pathlib').Path.cwd()}")
+    run = executor.start(package)
+    lines = list(run.logs())
+    assert "at work" in lines
+    assert run.wait() == 0
+    assert (run.state, run.exit_code) == ("succeeded", 0)
+    assert run.result() == {"answer": 42, "folder": Path("/home/job")}
+    assert run.result() is run.result()
+    with pytest.raises(RunNotFound):  # its result was taken, so the container is gone
+        executor.find(run.id)
+
+
+def test_a_result_of_a_class_of_the_tree_is_of_the_local_class(project: Project, image_cache: Path) -> None:
+    project.write("tg/my/result.py", "class Result:\n    def __init__(self, value):\n        self.value = value\n")
+    project.write(
+        "tg/my/job.py",
+        """
+        from .result import Result
+
+        class Job:
+            def run(self):
+                return Result(7)
+        """,
+    )
+    printed = project.run("""
+        from tg.common.delivery.delivery import Packaging
+        from tg.common.delivery.execution import DockerExecutor
+        from tg.my.job import Job
+        from tg.my.result import Result
+        packaging = Packaging('class_job', '1.0.0', dict(job=Job()))
+        packaging.silent = True
+        with DockerExecutor() as executor:
+            result = executor.start(packaging).result()
+        print(type(result) is Result, result.value)
+    """)
+    assert printed.splitlines()[-1] == "True 7"
+
+
+def test_a_job_that_raises_is_told_with_the_traceback_of_there(executor: DockerExecutor, deliver: Deliver) -> None:
+    run = executor.start(deliver("values = {}\nreturn values['missing']"))
+    with pytest.raises(JobFailed, match="KeyError") as caught:
+        run.result()
+    assert caught.value.error_type.endswith("KeyError")
+    assert "/opt/tg/lib/python3.11/site-packages/run_job__1_0_0/tg/my/job.py" in caught.value.traceback
+    assert caught.value.exit_code == 1
+    assert run.state == "failed"
+    assert executor.find(run.id).exit_code == 1  # it stays, to be looked at
+    run.remove()
+
+
+def test_variables_travel_in_the_request_and_nowhere_else(
+    executor: DockerExecutor, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLE_OF_MINE", "swordfish-in-the-sea")
+    executor.propagate = ("ROLE_OF_MINE",)
+    package = deliver("import os, time\nprint('up', flush=True)\ntime.sleep(2)\nreturn os.environ['ROLE_OF_MINE']")
+    run = executor.start(package)
+    logs = run.logs()
+    lines = [next(line for line in logs if line == "up")]
+    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    lines += list(logs)
+    assert run.result() == "swordfish-in-the-sea"
+    assert "swordfish" not in shown
+    assert "swordfish" not in "\n".join(lines)
+    assert b"swordfish" not in package.read_bytes()
+    image = subprocess.run(["docker", "inspect", "run_job:1.0.0"], capture_output=True, text=True, check=True).stdout
+    assert "swordfish" not in image
+
+
+def test_variables_that_are_not_set_are_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOT_SET_ONE", raising=False)
+    monkeypatch.delenv("NOT_SET_TWO", raising=False)
+    executor = DockerExecutor(propagate=["NOT_SET_ONE", "NOT_SET_TWO"], host="ssh://nowhere.invalid")
+    with pytest.raises(MissingVariables, match="NOT_SET_ONE, NOT_SET_TWO"):
+        executor.start("no-such-package.whl")
+
+
+def test_files_go_in_and_come_out(executor: DockerExecutor, deliver: Deliver, tmp_path: Path) -> None:
+    (tmp_path / "in/deep").mkdir(parents=True)
+    (tmp_path / "in/deep/words.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "one.txt").write_text("single", encoding="utf-8")
+    executor.inputs = {
+        "data": tmp_path / "in",
+        "one.txt": tmp_path / "one.txt",
+        "/opt/given/one.txt": tmp_path / "one.txt",
+    }
+    executor.outputs = {"out": tmp_path / "results"}
+    package = deliver(
+        """
+from pathlib import Path
+text = Path("data/deep/words.txt").read_text() + Path("one.txt").read_text() + Path("/opt/given/one.txt").read_text()
+Path("out/below").mkdir()
+Path("out/below/shout.txt").write_text(text.upper())
+Path("out/link").symlink_to("below/shout.txt")
+try:
+    Path("data/deep/words.txt").write_text("changed")
+except OSError:
+    pass
+"""
+    )
+    run = executor.start(package)
+    assert run.wait() == 0
+    assert (tmp_path / "results/below/shout.txt").read_text() == "HELLOSINGLESINGLE"
+    assert (tmp_path / "results/link").readlink() == Path("below/shout.txt")
+    assert (tmp_path / "in/deep/words.txt").read_text() == "hello"
+    run.remove()
+
+
+def test_inputs_that_are_not_there_are_refused(deliver: Deliver, tmp_path: Path) -> None:
+    with (
+        DockerExecutor(inputs={"data": tmp_path / "nothing"}) as executor,
+        pytest.raises(InvalidName, match="not there"),
+    ):
+        executor.start(deliver("pass"))
+
+
+def test_more_memory_than_it_may_take_is_told(deliver: Deliver) -> None:
+    with DockerExecutor(memory="64m") as executor:
+        run = executor.start(deliver("held = [bytearray(1 << 20) for _ in range(500)]\nreturn len(held)"))
+        with pytest.raises(OutOfMemory, match="memory 64m") as caught:
+            run.result()
+        assert caught.value.exit_code == 137
+        assert run.state == "failed"
+        run.remove()
+
+
+def test_more_time_than_it_may_take_is_told(deliver: Deliver) -> None:
+    with DockerExecutor(time_seconds=2) as executor:
+        run = executor.start(deliver("import time\ntime.sleep(600)"))
+        with pytest.raises(TimeLimitReached, match=r"(?s)time 2 s.*sleep\(600\)"):
+            run.result()
+        run.remove()
+
+
+def test_processors_are_limited(deliver: Deliver) -> None:
+    with DockerExecutor(cpus=0.5) as executor:
+        run = executor.start(deliver("return 1"))
+        container = executor._pusher.engine().api.inspect_container(run.id)
+        assert container["HostConfig"]["NanoCpus"] == 500_000_000
+        assert run.result() == 1
+
+
+def test_a_cancelled_run_ends_and_says_so_to_everybody(executor: DockerExecutor, deliver: Deliver) -> None:
+    run = executor.start(deliver("import time\nprint('up', flush=True)\ntime.sleep(600)"))
+    next(line for line in run.logs() if line == "up")
+    run.cancel()
+    assert (run.state, run.exit_code) == ("cancelled", 143)
+    run.cancel()  # does nothing
+    found = executor.find(run.id)
+    assert found.state == "cancelled"
+    with pytest.raises(RunCancelled):
+        found.result()
+    found.remove()
+
+
+def test_a_job_that_ends_its_process_is_told_by_status(executor: DockerExecutor, deliver: Deliver) -> None:
+    run = executor.start(deliver("import os\nos._exit(3)"))
+    with pytest.raises(RunFailed, match="status 3") as caught:
+        run.result()
+    assert caught.value.exit_code == 3
+    assert "docker" in str(caught.value)
+    run.remove()
+
+
+def test_another_process_finds_a_run_by_its_id(executor: DockerExecutor, deliver: Deliver, host: str | None) -> None:
+    run = executor.start(
+        deliver("import time\nfor n in range(5):\n    print('line', n, flush=True)\n    time.sleep(.2)\nreturn [1, 2]")
+    )
+    executor.close()
+    code = (
+        "import sys\nfrom tg.common.delivery.execution import DockerExecutor\n"
+        f"with DockerExecutor(host={host!r}) as executor:\n"
+        f"    run = executor.find({run.id!r})\n"
+        "    lines = [line for line in run.logs() if line.startswith('line')]\n"
+        "    print(len(lines), run.result(), run.exit_code)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == "5 [1, 2] 0", done.stderr
+
+
+def test_what_a_crash_leaves_behind_is_listed_and_removed_by_one_call(deliver: Deliver, project: Project) -> None:
+    package = deliver("return 1")
+    code = f"""
+        import os
+        from tg.common.delivery.execution import DockerExecutor
+        run = DockerExecutor().start({str(package)!r})
+        print(run.id, flush=True)
+        run.wait()
+        os._exit(1)
+    """
+    name = project.run(code, fails=True).split()[0]
+    with DockerExecutor() as executor:
+        assert name in [run.id for run in executor.runs()]
+        assert name in executor.prune()
+        assert name not in [run.id for run in executor.runs()]
+        with pytest.raises(RunNotFound, match=r"runs\(\)"):
+            executor.find(name)
+
+
+def test_other_peoples_containers_are_none_of_ours(executor: DockerExecutor) -> None:
+    command = ["docker", "run", "--detach", "python:3.11-slim", "true"]
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        assert theirs[:12] not in [run.id for run in executor.runs()]
+        with pytest.raises(RunNotFound):
+            executor.find(theirs)
+    finally:
+        subprocess.run(["docker", "rm", "--force", theirs], check=True, capture_output=True)
+
+
+def test_a_lost_connection_loses_no_line_and_repeats_none(ssh_host: str, deliver: Deliver) -> None:
+    body = """
+import sys, time
+for number in range(3000):
+    print(number)
+    if number % 10 == 0:
+        sys.stdout.flush()
+        time.sleep(.01)
+return "done"
+"""
+    with DockerExecutor(host=ssh_host) as executor:
+        run = executor.start(deliver(body))
+        seen = []
+        cut = 0
+        for line in run.logs():
+            if line.isdigit():
+                seen.append(int(line))
+                if len(seen) in (200, 1000, 2000):
+                    executor._pusher.engine()._tunnel._process.send_signal(signal.SIGKILL)
+                    cut += 1
+        assert cut == 3
+        assert seen == list(range(3000))
+        assert run.result() == "done"
+
+
+def test_a_wait_outlives_its_connection(ssh_host: str, deliver: Deliver) -> None:
+    import threading
+
+    with DockerExecutor(host=ssh_host) as executor:
+        run = executor.start(deliver("import time\ntime.sleep(3)\nreturn 5"))
+        process = executor._pusher.engine()._tunnel._process
+        threading.Timer(0.5, process.kill).start()
+        assert run.result() == 5
+
+
+def test_output_that_is_no_text_is_not_lost(executor: DockerExecutor, deliver: Deliver) -> None:
+    run = executor.start(
+        deliver(
+            r"import sys" "\n" r"sys.stdout.buffer.write(b'caf\xe9 \xff\n' + 'schön\n'.encode())" "\nsys.stdout.flush()"
+        )
+    )
+    lines = list(run.logs())
+    assert r"caf\xe9 \xff" in lines
+    assert "schön" in lines
+    run.remove()
+
+
+def test_a_last_line_without_an_end_and_one_of_a_megabyte_arrive(executor: DockerExecutor, deliver: Deliver) -> None:
+    body = "import sys\nprint('x' * (1 << 20), flush=True)\nsys.stderr.write('the end')\nsys.stderr.flush()"
+    run = executor.start(deliver(body))
+    lines = list(run.logs())
+    assert "".join(line for line in lines if set(line) == {"x"}) == "x" * (1 << 20)
+    assert max(map(len, lines)) <= 65536
+    assert "the end" in lines
+    run.remove()
+
+
+def test_much_output_is_streamed_in_constant_memory(deliver: Deliver, project: Project) -> None:
+    body = "line = 'y' * 1023\nimport sys\nfor _ in range(128):\n    sys.stdout.write((line + chr(10)) * 1024)"
+    package = deliver(body)
+    printed = project.run(f"""
+        import resource
+        from tg.common.delivery.execution import DockerExecutor
+        with DockerExecutor() as executor:
+            run = executor.start({str(package)!r})
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            count = sum(1 for line in run.logs() if line.startswith('yyy'))
+            print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024)
+            run.remove()
+    """)
+    assert printed.splitlines()[-1] == "131072 True"
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Engine() as engine:
+        error = engine.refused("loading the image x:1", "write /blob: no space left on device")
+    assert isinstance(error, EngineProblem)
+    assert "Its disk is full" in str(error)
+    assert "docker system df" in str(error)
+
+
+def test_the_executor_closes_its_connection(ssh_host: str) -> None:
+    with DockerExecutor(host=ssh_host) as executor:
+        socket = executor._pusher.engine()._tunnel.socket
+        assert Path(socket).exists()
+    deadline = time.monotonic() + 10
+    while Path(socket).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(socket).exists()
+
+
+def test_the_request_is_a_value(deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the engine, down to the word: nothing of the user's is on a command line."""
+    monkeypatch.setenv("TOKEN_OF_MINE", "swordfish")
+    (tmp_path / "in").mkdir()
+    with DockerExecutor(
+        propagate=["TOKEN_OF_MINE"], inputs={"in": tmp_path / "in"}, cpus=2, memory="4g", time_seconds=60
+    ) as executor:
+        asked: list[dict[str, Any]] = []
+        api = executor._pusher.engine().api
+        original = api.create_container_from_config
+        monkeypatch.setattr(
+            api, "create_container_from_config", lambda config, name: (asked.append(config), original(config, name))[1]
+        )
+        executor.start(deliver("return 1")).result()
+    (config,) = asked
+    assert config["Cmd"] == ["--result", "/opt/tg/run/result.pickle", "--time-limit-seconds", "60"]
+    assert config["Env"] == ["TG_EXECUTOR=docker", "TOKEN_OF_MINE=swordfish"]
+    assert config["HostConfig"]["Memory"] == config["HostConfig"]["MemorySwap"] == 4 << 30
+    assert config["HostConfig"]["NanoCpus"] == 2_000_000_000
+    assert "swordfish" not in json.dumps({name: value for name, value in config.items() if name != "Env"})

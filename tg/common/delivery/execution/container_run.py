@@ -1,0 +1,278 @@
+"""A run in a container: here or on a server, found again by its id as long as the engine has the container."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ..images.engine import Engine
+from ..images.image_paths import HOME, RESULT
+from ..images.labels import PREFIX
+from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
+from .container_logs import ContainerLogs
+from .outcome import Outcome
+
+__all__ = ["ContainerRun", "RunLabels"]
+
+_PAUSES_SECONDS = (0.1, 0.5, 1, 2, 4, 8, 15)
+"""How long to wait before the connection is tried again, once it broke."""
+
+_CANCELLED = "-cancelled"
+_STOP_SECONDS = 10
+_CHUNK_BYTES = 1024 * 1024
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class RunLabels:
+    """What a container says of its run, so that whoever finds it can read its result.
+
+    `outputs` are the folders to bring back, by their names in the working folder; none where they are mounted.
+    """
+
+    module_name: str
+    requirements: tuple[str, ...]
+    outputs: Mapping[str, str]
+    limits: str = ""
+
+    def to_labels(self) -> dict[str, str]:
+        """As labels of a container."""
+        return {
+            f"{PREFIX}.run": self.module_name,
+            f"{PREFIX}.requirements": json.dumps(self.requirements),
+            f"{PREFIX}.outputs": json.dumps(dict(self.outputs)),
+            f"{PREFIX}.limits": self.limits,
+        }
+
+    @classmethod
+    def of_labels(cls, labels: Mapping[str, str]) -> RunLabels | None:
+        """Read them back; `None` for a container that is none of ours."""
+        try:
+            return cls(
+                labels[f"{PREFIX}.run"],
+                tuple(json.loads(labels[f"{PREFIX}.requirements"])),
+                json.loads(labels[f"{PREFIX}.outputs"]),
+                labels[f"{PREFIX}.limits"],
+            )
+        except KeyError:
+            return None
+
+
+class ContainerRun:
+    """A container that runs, or has run, the job of a package. See `Run` for what is common to all runs.
+
+    The container stays until its result has been taken, or `remove` is called; that of a run that failed stays, to be
+    looked at. When the connection breaks, what is waited for is waited for on a new one.
+    """
+
+    def __init__(self, container: str, labels: RunLabels, engine: Callable[[], Engine], *, keep: bool) -> None:
+        self.id = container[:12]
+        self._labels = labels
+        self._engine = engine
+        self._keep = keep
+        self._ended: dict[str, Any] | None = None
+        self._collected = False
+        self._result: Any = None
+        self._has_result = False
+
+    def __repr__(self) -> str:
+        return f"<ContainerRun {self.id}: {self._labels.module_name}>"
+
+    def __enter__(self) -> ContainerRun:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """The container goes on; the connection is the executor's."""
+
+    @property
+    def state(self) -> str:
+        """`running`, `succeeded`, `failed` or `cancelled`, as it is now."""
+        return self._outcome().state
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit status, 128 + n where signal n ended it; `None` while it runs."""
+        return self._outcome().exit_code
+
+    def logs(self) -> Iterator[str]:
+        """All lines from the first on, live; see `Run.logs`. Goes on after a lost connection, where it was."""
+        logs = ContainerLogs(self.id, pieces_are_full=not self._engine().is_podman)
+        tries = iter(_PAUSES_SECONDS)
+        while True:
+            try:
+                engine = self._engine()
+                with engine.asked(f"reading the log of the run {self.id}"):
+                    # What has come last is sometimes kept after the stream ended: then it is read once more.
+                    for line in logs.read(engine.api, follow=self._ended is None):
+                        tries = iter(_PAUSES_SECONDS)
+                        yield line
+                if self._ended is not None:
+                    yield from logs.rest()
+                    return
+                self._inspected()
+                if self._ended is None:
+                    time.sleep(0.02)  # the stream was cut, or the engine has not yet written down the end
+            except EngineProblem as error:
+                self._pause(tries, error)
+
+    def wait(self) -> int:
+        """Wait for the end, bring the outputs back, and return the exit status."""
+        if self._ended is None:
+            self._again(lambda engine: engine.api.wait(self.id, timeout=None))
+        while (code := self._outcome().exit_code) is None:
+            time.sleep(0.02)
+        self._collect_outputs()
+        return code
+
+    def result(self) -> Any:
+        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none.
+
+        A container that succeeded is removed then, unless the executor keeps them; asking again gives the same object.
+        """
+        if not self._has_result:
+            self.wait()
+            outcome = self._outcome()
+            with tempfile.TemporaryDirectory(prefix="tg-result-") as name:
+                folder = Path(name)
+                self._fetch(f"/{RESULT}", folder / "result.pickle")
+                self._fetch(f"/{RESULT}.failure", folder / "result.pickle.failure")
+                self._result = outcome.result(
+                    folder / "result.pickle", self._labels.module_name, self._labels.requirements
+                )
+            self._has_result = True
+            if not self._keep:
+                self.remove()
+        return self._result
+
+    def cancel(self) -> None:
+        """End it: SIGTERM, and a few seconds later SIGKILL. Does nothing to one that has ended."""
+        if self._outcome().exit_code is not None:
+            return
+        # The name tells every process that looks at the container; labels cannot be changed.
+        name = self._again(lambda engine: engine.api.inspect_container(self.id))["Name"].lstrip("/")
+        self._again(lambda engine: engine.api.rename(self.id, name + _CANCELLED))
+        self._again(lambda engine: engine.api.stop(self.id, timeout=_STOP_SECONDS))
+
+    def remove(self) -> None:
+        """Take the container away; one that runs is killed. What has been read of it stays."""
+        import docker
+
+        engine = self._engine()
+        with engine.asked(f"removing the run {self.id}"), contextlib.suppress(docker.errors.NotFound):
+            engine.api.remove_container(self.id, force=True, v=True)
+
+    def _outcome(self) -> Outcome:
+        found = self._ended or self._inspected()
+        state = found["State"]
+        ended = state["Status"] in ("exited", "dead")
+        return Outcome(
+            run_id=self.id,
+            where=f"`docker {'' if self._engine().address.is_local else f'-H {self._engine().address.url} '}logs {self.id}`",
+            exit_code=state["ExitCode"] if ended else None,
+            cancelled=found["Name"].endswith(_CANCELLED),
+            out_of_memory=bool(state.get("OOMKilled")),
+            limits=self._labels.limits,
+            error=state.get("Error") or "",
+        )
+
+    def _inspected(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._again(lambda engine: engine.api.inspect_container(self.id))
+        if found["State"]["Status"] in ("exited", "dead"):
+            self._ended = found
+        return found
+
+    def _again(self, ask: Callable[[Engine], Answer]) -> Answer:
+        """Ask, on a new connection if the old one is lost."""
+        import docker
+
+        tries = iter(_PAUSES_SECONDS)
+        while True:
+            try:
+                engine = self._engine()
+                with engine.asked(f"asking for the run {self.id}"):
+                    try:
+                        return ask(engine)
+                    except docker.errors.NotFound as error:
+                        raise RunNotFound(
+                            f"there is no run {self.id} on {engine.name}: it was removed, or its result was taken."
+                        ) from error
+            except EngineProblem as error:
+                self._pause(tries, error)
+
+    def _pause(self, tries: Iterator[float], error: EngineProblem) -> None:
+        """Wait a little before the next try; raise when it was the last, or when it was no matter of the connection."""
+        pause = next(tries, None)
+        lost = isinstance(error, HostUnreachable) or error.connection_lost
+        if pause is None or not lost:
+            raise error
+        time.sleep(pause)
+
+    def _collect_outputs(self) -> None:
+        """Bring the output folders back where they were not mounted."""
+        if self._collected:
+            return
+        for name, folder in self._labels.outputs.items():
+            self._again(lambda engine, name=name, folder=folder: _extract(engine, self.id, name, Path(folder)))  # type: ignore[misc]
+        self._collected = True
+
+    def _fetch(self, path: str, to: Path) -> None:
+        """Copy a file out of the container; if it has one, that is."""
+        import docker
+
+        def copy(engine: Engine) -> None:
+            try:
+                chunks, _ = engine.api.get_archive(self.id, path)
+            except docker.errors.NotFound:
+                return
+            with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    opened = archive.extractfile(member)
+                    if opened is not None:
+                        with to.open("wb") as file:
+                            while chunk := opened.read(_CHUNK_BYTES):
+                                file.write(chunk)
+
+        self._again(copy)
+
+
+def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
+    """Unpack a folder of the container here; nothing in it can lead out of the folder (PEP 706)."""
+    chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            member.name = member.name.partition("/")[2]
+            if member.islnk():
+                member.linkname = member.linkname.partition("/")[2]
+            if member.name:
+                archive.extract(member, folder, filter="data")
+
+
+class _Stream:
+    """The pieces of an archive as a file that can be read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._waiting = bytearray()
+
+    def __enter__(self) -> IO[bytes]:
+        return self  # type: ignore[return-value]  # all that tarfile asks of a stream is `read`
+
+    def __exit__(self, *exception: object) -> None:
+        for _ in self._chunks:  # to its end, so that the connection can be used again
+            pass
+
+    def read(self, size: int) -> bytes:
+        while len(self._waiting) < size and (chunk := next(self._chunks, b"")):
+            self._waiting += chunk
+        data = bytes(self._waiting[:size])
+        del self._waiting[:size]
+        return data

@@ -1,0 +1,218 @@
+"""The executor that runs packages in containers, on this machine or on a server behind ssh."""
+
+from __future__ import annotations
+
+import copy
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..delivery.built_package import read_built_package
+from ..delivery.containering import Containering
+from ..images.engine import Engine
+from ..images.engine_pusher import EnginePusher
+from ..images.image_paths import HOME, RESULT, USER
+from ..images.labels import PREFIX
+from ..images.layer_writer import LayerFile, tar_chunks
+from ..runtime.errors import InvalidName, RunNotFound
+from ..runtime.running import EXECUTOR_VARIABLE
+from .container_run import ContainerRun, RunLabels
+from .limits import Limits
+from .values import Values
+
+if TYPE_CHECKING:
+    from ..delivery.packaging import Packaging
+
+__all__ = ["DockerExecutor"]
+
+_LOG = {"Type": "local", "Config": {"max-size": "1000g", "max-file": "1", "compress": "false"}}
+"""Docker's default keeps JSON, and so no bytes that are no UTF-8; and it is this one that throws nothing away."""
+
+
+class DockerExecutor:
+    """Runs the image of a package on an engine: the one the docker CLI would use, or that of `host` (`ssh://me@server`).
+
+    - `propagate`: names of environment variables whose values the job gets. They are read when a run is started, and
+      travel in the request that makes its container: no command line, image, package or log has them.
+    - `inputs`, `outputs`: what the job finds in its working folder, by its name there, and which folders it leaves; both
+      give files or folders here. On this machine they are mounted, on a server they are sent and brought back.
+    - `cpus`, `memory` (`4g`), `time_seconds`: limits. A run that comes to one of them ends, and its error names it.
+    - `containering`: settings for the image, where the defaults do not fit.
+    - `keep`: keep the containers of runs whose results were taken.
+
+    The connection is opened when it is needed first and kept; a context manager, and closed at the end in any case.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str | None = None,
+        propagate: Sequence[str] = (),
+        inputs: Mapping[str, str | PathLike[str]] | None = None,
+        outputs: Mapping[str, str | PathLike[str]] | None = None,
+        cpus: float | None = None,
+        memory: str | int | None = None,
+        time_seconds: float | None = None,
+        containering: Containering | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.propagate = tuple(propagate)
+        self.inputs = dict(inputs or {})
+        self.outputs = dict(outputs or {})
+        self.limits = Limits(cpus=cpus, memory=memory, time_seconds=time_seconds)
+        self.containering = containering
+        self.keep = keep
+        self._pusher = EnginePusher(host)
+
+    def __enter__(self) -> DockerExecutor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; runs go on."""
+        self._pusher.close()
+
+    def start(self, package: Packaging | str | PathLike[str]) -> ContainerRun:
+        """Make the image, bring it to the engine, and start the job of the package there.
+
+        Raises `MissingVariables` before anything is made; what `Containering.compose` raises; `EngineProblem`.
+        """
+        values = Values.checked(propagate=self.propagate, inputs=self.inputs, outputs=self.outputs)
+        file = package_file(package)
+        engine = self._pusher.engine()
+        built = read_built_package(file)
+        image = self._containering(file).compose_built(built)
+        reference = engine.load(image)
+        mounted = engine.address.is_local
+        labels = RunLabels(
+            built.module_name,
+            built.requirements,
+            {} if mounted else {name: str(folder) for name, folder in values.outputs.items()},
+            str(self.limits),
+        )
+        with engine.asked(f"starting {built.module_name}"):
+            container = engine.api.create_container_from_config(
+                self._config(reference, labels, values, engine, mounted=mounted),
+                name=f"tg-{built.module_name}-{secrets.token_hex(4)}",
+            )["Id"]
+            if not mounted and (values.inputs or values.outputs):
+                engine.api.put_archive(container, "/", tar_chunks(_sent(values)))
+            engine.api.start(container)
+        return ContainerRun(container, labels, self._pusher.engine, keep=self.keep)
+
+    def find(self, run_id: str) -> ContainerRun:
+        """A run that was started before, from whatever process. Raises `RunNotFound`."""
+        import docker
+
+        engine = self._pusher.engine()
+        with engine.asked(f"looking for the run {run_id}"):
+            try:
+                found = engine.api.inspect_container(run_id)
+            except docker.errors.NotFound:
+                found = {"Config": {"Labels": {}}}
+        labels = RunLabels.of_labels(found["Config"].get("Labels") or {})
+        if labels is None:
+            raise RunNotFound(f"there is no run {run_id} on {engine.name}. `runs()` lists those that are there.")
+        return ContainerRun(found["Id"], labels, self._pusher.engine, keep=self.keep)
+
+    def runs(self) -> list[ContainerRun]:
+        """All runs that the engine has containers of, the newest first: also those that a crash has left behind."""
+        engine = self._pusher.engine()
+        with engine.asked("listing the runs"):
+            found = engine.api.containers(all=True, filters={"label": f"{PREFIX}.run"})
+        labelled = [(one["Id"], RunLabels.of_labels(one["Labels"])) for one in found]
+        return [ContainerRun(one, labels, self._pusher.engine, keep=self.keep) for one, labels in labelled if labels]
+
+    def prune(self) -> list[str]:
+        """Remove the containers of all runs that have ended, and give their ids."""
+        ended = [run for run in self.runs() if run.state != "running"]
+        for run in ended:
+            run.remove()
+        return [run.id for run in ended]
+
+    def _containering(self, file: Path) -> Containering:
+        settings = copy.copy(self.containering) if self.containering is not None else Containering.from_package(file)
+        settings.pusher = self._pusher
+        return settings
+
+    def _config(
+        self, image: str, labels: RunLabels, values: Values, engine: Engine, *, mounted: bool
+    ) -> dict[str, Any]:
+        """The request that makes the container ("ContainerCreate" of the engine's API). Secrets are in it, and only here."""
+        arguments = ["--result", f"/{RESULT}"]
+        if self.limits.time_seconds is not None:
+            arguments += ["--time-limit-seconds", str(self.limits.time_seconds)]
+        host: dict[str, Any] = {}
+        if not engine.is_podman:
+            host["LogConfig"] = _LOG
+        if self.limits.cpus is not None:
+            host["NanoCpus"] = int(self.limits.cpus * 1e9)
+        if self.limits.memory_bytes is not None:
+            host["Memory"] = host["MemorySwap"] = self.limits.memory_bytes
+        config = {
+            "Image": image,
+            "Cmd": arguments,
+            "Env": [f"{EXECUTOR_VARIABLE}=docker"]
+            + [f"{name}={value.reveal()}" for name, value in values.variables.items()],
+            "Labels": labels.to_labels(),
+            "HostConfig": host,
+        }
+        if mounted and (values.inputs or values.outputs):
+            host["Mounts"] = [_mount(name, path, read_only=True) for name, path in values.inputs.items()]
+            host["Mounts"] += [_mount(name, path, read_only=False) for name, path in values.outputs.items()]
+            if os.getuid() != 0:  # then what it writes is ours
+                config["User"] = f"{os.getuid()}:{os.getgid()}"
+            else:
+                for path in values.outputs.values():
+                    _give_to_user(path)
+        return config
+
+
+def _give_to_user(folder: Path) -> None:
+    """Root's containers do not run as root, so a folder of root's that they write to becomes theirs while it is empty."""
+    found = folder.stat()
+    if found.st_uid == USER or found.st_mode & 0o002:
+        return
+    if any(folder.iterdir()):
+        raise InvalidName(
+            f"the output folder {folder} cannot be written by the container's user, {USER}, and is not empty. Name another, "
+            f"or give it to that user: chown {USER} {folder}",
+            given=str(folder),
+        )
+    os.chown(folder, USER, USER)
+
+
+def _mount(name: str, path: Path, *, read_only: bool) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(path), "Target": _inside(name), "ReadOnly": read_only}
+
+
+def _inside(name: str) -> str:
+    return name if name.startswith("/") else f"/{HOME}/{name}"
+
+
+def _sent(values: Values) -> list[LayerFile]:
+    """Inputs with all that is in them, and empty folders for the outputs, as files of a tar."""
+    files = []
+    for name, path in values.inputs.items():
+        target = _inside(name).lstrip("/")
+        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            place = f"{target}/{one.relative_to(path).as_posix()}" if one != path else target
+            files.append(LayerFile(place, None if one.is_dir() else one, owner=USER))
+    files += [LayerFile(_inside(name).lstrip("/"), mode=0o777, owner=USER) for name in values.outputs]
+    files.append(LayerFile(HOME, mode=0o1777, owner=USER))  # it is there: its mode stays as it was
+    return files
+
+
+def package_file(package: Packaging | str | PathLike[str]) -> Path:
+    """The file of a package: made by these settings, now if it was not yet, or lying there."""
+    if isinstance(package, (str, PathLike)):
+        return Path(package)
+    if package.package_location is None:
+        package.make_package()
+    assert package.package_location is not None
+    return package.package_location

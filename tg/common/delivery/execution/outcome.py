@@ -1,0 +1,90 @@
+"""How a run ended, and what follows from it: its state, and its result or the error that says why there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import JobFailed, OutOfMemory, RunCancelled, RunFailed, TimeLimitReached
+from .results import read_result
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a run from outside. `exit_code` is `None` while it runs; `where` shows its log to a person."""
+
+    run_id: str
+    where: str
+    exit_code: int | None
+    cancelled: bool = False
+    out_of_memory: bool = False
+    limits: str = ""
+    error: str = ""
+
+    @property
+    def state(self) -> str:
+        """`running`, `succeeded`, `failed` or `cancelled`."""
+        if self.exit_code is None:
+            return "running"
+        if self.cancelled:
+            return "cancelled"
+        return "failed" if self.exit_code else "succeeded"
+
+    def result(self, file: Path, module_name: str, requirements: Sequence[str]) -> Any:
+        """What the job returned, from the file it was written to; `FILE.failure` tells of what it raised.
+
+        Raises `RunFailed`, the kind that says why, or `UntrustedResult`.
+        """
+        run: dict[str, Any] = {"run_id": self.run_id, "exit_code": self.exit_code}
+        if self.cancelled:
+            raise RunCancelled(f"the run {self.run_id} of {module_name} was cancelled.", **run)
+        failure = self._failure(file.with_name(f"{file.name}.failure"))
+        limits = f" (limits: {self.limits})" if self.limits else ""
+        if self.out_of_memory or failure.get("type") == "MemoryError":
+            raise OutOfMemory(
+                f"{module_name} took more memory than there is for it{limits}: its run {self.run_id} was ended with "
+                f"status {self.exit_code}. Give it more, or less to do.",
+                **run,
+            )
+        if failure.get("type", "").endswith("TimeLimitReached"):
+            raise TimeLimitReached(
+                f"{module_name} took longer than it may{limits}: its run {self.run_id} was ended. It was here:\n"
+                f"{failure['traceback']}",
+                **run,
+            )
+        if failure:
+            raise JobFailed(
+                f"{module_name} raised {failure['type']}: {failure['message']}\n\n{failure['traceback']}",
+                error_type=failure["type"],
+                traceback=failure["traceback"],
+                **run,
+            )
+        if self.exit_code:
+            raise RunFailed(
+                f"the run {self.run_id} of {module_name} ended with status {self.exit_code}"
+                f"{_signal(self.exit_code)}{': ' + self.error if self.error else ''}. {self.where} shows what it said.",
+                **run,
+            )
+        return read_result(file, module_name, requirements)
+
+    @staticmethod
+    def _failure(file: Path) -> dict[str, str]:
+        try:
+            return {str(name): str(value) for name, value in json.loads(file.read_bytes()).items()}
+        except FileNotFoundError:
+            return {}
+
+
+def _signal(status: int) -> str:
+    """`, killed by SIGKILL` for 137."""
+    import signal
+
+    try:
+        return f", killed by {signal.Signals(status - 128).name}" if status > 128 else ""
+    except ValueError:
+        return ""
