@@ -16,11 +16,17 @@ from projects import REPOSITORY, Project
 import tg.common
 
 COMMON = REPOSITORY / "tg/common"
-ROOMS = ["common", "common.delivery.runtime", "common.delivery.delivery"]
+ROOMS = [
+    "common",
+    "common.delivery.runtime",
+    "common.delivery.images",
+    "common.delivery.delivery",
+    "common.delivery.execution",
+]
 """From the ground up; each may import those before it."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
-AROUND = {"packaging", "uv"}
+AROUND = {"certifi", "docker", "isal", "packaging", "requests", "urllib3", "uv"}
 """Distributions that are used around packages, never for making or loading one; imported in functions alone."""
 
 

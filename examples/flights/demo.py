@@ -163,19 +163,20 @@ def comparison(before: dict[str, Any], after: dict[str, Any], results: Path) -> 
         "late in fair weather": lambda result: f"{result['late_share_fair_weather']:.1%}",
         "late in bad weather": lambda result: f"{result['late_share_bad_weather']:.1%}",
         "digest of its files": lambda result: result["digest"][:12],
-        "written to": lambda result: str(folder_of(result).relative_to(results)),
+        "written to": lambda result: str(folder_of(result)),
     }
     for name, value in rows.items():
         old, new = value(before["result"]), value(after["result"])
         table.add_row(name, old, new if new == old or name == "written to" else f"[bold cyan]{new}[/]")
     for file in before["result"]["files"]:
         relative = Path(file).relative_to(folder_of(before["result"]))
-        sizes = [(folder_of(run["result"]) / relative).stat().st_size for run in (before, after)]
+        sizes = [(results / folder_of(run["result"]) / relative).stat().st_size for run in (before, after)]
         table.add_row(f"  {relative}", *(f"{size / 1e6:.1f} MB" for size in sizes), style="dim")
     return table
 
 
 def folder_of(result: dict[str, Any]) -> Path:
+    """Where its files are, in the folder where it ran."""
     return Path(os.path.commonpath(result["files"]))
 
 

@@ -12,7 +12,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class FeaturizationResult:
-    """The numbers two runs are compared by, and where their files are. `digest` is equal when all files are."""
+    """The numbers two runs are compared by, and their files, by their names in the folder where it ran.
+
+    `digest` is equal when all files are.
+    """
 
     rows: int
     columns: tuple[str, ...]
@@ -36,6 +39,6 @@ class FeaturizationResult:
             late_share=float(flights["late"].mean()),
             late_share_fair_weather=float(by_weather[False]),
             late_share_bad_weather=float(by_weather[True]),
-            files=tuple(files),
+            files=tuple(file.relative_to(Path.cwd()) for file in files),
             digest=digest.hexdigest(),
         )

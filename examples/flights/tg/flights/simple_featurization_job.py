@@ -156,6 +156,6 @@ class SimpleFeaturizationJob:
             late_share=float(flights["late"].mean()),
             late_share_fair_weather=float(by_weather[False]),
             late_share_bad_weather=float(by_weather[True]),
-            files=tuple(files),
+            files=tuple(file.relative_to(Path.cwd()) for file in files),
             digest=digest.hexdigest(),
         )

@@ -21,6 +21,7 @@ from ..runtime.errors import InvalidName, RunNotFound
 from ..runtime.running import EXECUTOR_VARIABLE
 from .container_run import ContainerRun, RunLabels
 from .limits import Limits
+from .package_file import package_file
 from .values import Values
 
 if TYPE_CHECKING:
@@ -206,13 +207,3 @@ def _sent(values: Values) -> list[LayerFile]:
     files += [LayerFile(_inside(name).lstrip("/"), mode=0o777, owner=USER) for name in values.outputs]
     files.append(LayerFile(HOME, mode=0o1777, owner=USER))  # it is there: its mode stays as it was
     return files
-
-
-def package_file(package: Packaging | str | PathLike[str]) -> Path:
-    """The file of a package: made by these settings, now if it was not yet, or lying there."""
-    if isinstance(package, (str, PathLike)):
-        return Path(package)
-    if package.package_location is None:
-        package.make_package()
-    assert package.package_location is not None
-    return package.package_location

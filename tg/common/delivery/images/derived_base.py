@@ -125,6 +125,6 @@ def _authorities() -> bytes:
     for path in named:
         if path and Path(path).is_file():
             return Path(path).read_bytes()
-    import requests.certs
+    import certifi  # comes with requests
 
-    return Path(requests.certs.where()).read_bytes()
+    return Path(certifi.where()).read_bytes()
