@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,8 @@ from projects import Project
 from tg.common.delivery.delivery import Containering, DependencyList, Packaging
 from tg.common.delivery.delivery.example_job import ExampleJob
 from tg.common.delivery.images.engine import Engine
-from tg.common.delivery.runtime.errors import DependencyProblem, ImageProblem, InvalidName
+from tg.common.delivery.images.pushing import RegistryPusher
+from tg.common.delivery.runtime.errors import DependencyProblem, EngineProblem, ImageProblem, InvalidName
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}"
 
@@ -257,6 +259,47 @@ def test_a_platform_that_the_base_image_is_not_for_is_an_error(image_cache: Path
     containering.platform = "linux/arm64"
     with pytest.raises(ImageProblem, match="is for linux/amd64, and the image is to be for linux/arm64"):
         containering.compose(packaging.package_location)
+
+
+@pytest.mark.usefixtures("image_cache")
+def test_an_image_for_another_platform_than_the_engines_is_refused_before_it_is_sent() -> None:
+    packaging = example("6.1.0", "foreign_job")
+    image = dataclasses.replace(silent(packaging).compose(packaging.package_location), platform="linux/arm64")
+    with (
+        Engine() as engine,
+        pytest.raises(EngineProblem, match=r"is for linux/arm64, and containers of .* run on linux/amd64"),
+    ):
+        engine.load(image)
+
+
+@pytest.mark.usefixtures("image_cache")
+def test_a_registry_alone_gives_the_base_and_takes_the_image(
+    plain_registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither end needs the other's engine: here no engine is asked, and what pulls the image is any engine."""
+    base = f"{plain_registry}/team/python:3.11-slim"
+    docker("tag", "python:3.11-slim", base)
+    docker("push", base)
+    packaging = example("8.0.0", "pushed_job")
+    containering = silent(packaging)
+    containering.base_image = base
+    containering.platform = "linux/amd64"
+    containering.pusher = RegistryPusher(f"{plain_registry}/jobs")
+    with monkeypatch.context() as without_engine:
+        without_engine.setenv("DOCKER_HOST", "unix:///no/such.sock")
+        containering.make_container(packaging)
+    assert containering.image_reference == f"{plain_registry}/jobs/pushed_job:8.0.0"
+    assert containering.image.layers[0].blob.origin == f"{plain_registry}/team/python"
+    docker("pull", containering.image_reference)
+    assert "SUCCESS" in docker("run", "--rm", containering.image_reference)
+
+
+def test_a_base_image_that_is_nowhere_is_told_with_what_both_said(docker_engine: str, plain_registry: str) -> None:
+    packaging = example("8.1.0", "baseless_job")
+    containering = silent(packaging)
+    containering.base_image = f"{plain_registry}/no/such:1"
+    with pytest.raises(ImageProblem, match=r"(?s)nowhere to be found:\n- .*no/such.*\n- .*has no image"):
+        containering.make_container(packaging)
 
 
 def test_a_python_that_the_package_is_not_for_is_an_error() -> None:

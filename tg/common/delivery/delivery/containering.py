@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform as machine
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -130,9 +131,14 @@ class Containering:
             return Platform.parse(str(self.pusher.platform()), libc=libc)
         return Platform.parse(f"linux/{machine.machine()}", libc=libc)
 
-    def _connect(self) -> Engine:
+    @contextmanager
+    def _connect(self) -> Iterator[Engine]:
         """The engine that base images are taken from or made with: that of the pusher, or the one here."""
-        return Engine(self.pusher.host if isinstance(self.pusher, EnginePusher) else None)
+        if isinstance(self.pusher, EnginePusher):
+            yield self.pusher.engine()
+        else:
+            with Engine() as engine:
+                yield engine
 
 
 def _tag(version: str) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +40,14 @@ class BaseImage:
     layers: tuple[Layer, ...]
 
     @classmethod
-    def find(cls, name: str, platform: Platform, connect: Callable[[], Engine], *, renew: bool = False) -> BaseImage:
+    def find(
+        cls,
+        name: str,
+        platform: Platform,
+        connect: Callable[[], AbstractContextManager[Engine]],
+        *,
+        renew: bool = False,
+    ) -> BaseImage:
         """The base image of a name for a platform.
 
         It is the remembered one; otherwise its registry is asked, and where that has none or cannot be reached, the

@@ -14,6 +14,7 @@ import re
 import ssl
 import tarfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ _LAST_LINES = 30
 
 
 def derived_base(
-    base: BaseImage, lock: Lock, system_packages: Sequence[str], connect: Callable[[], Engine]
+    base: BaseImage, lock: Lock, system_packages: Sequence[str], connect: Callable[[], AbstractContextManager[Engine]]
 ) -> BaseImage:
     """The base image with Debian packages and with the lock's distributions that come without wheels.
 

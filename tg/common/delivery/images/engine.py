@@ -6,6 +6,7 @@ Docker Engine with graph drivers or with containerd's store, and podman's compat
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import weakref
@@ -131,7 +132,7 @@ class Engine:
             ) from error
 
     def _problem(self, reason: str) -> EngineProblem:
-        return EngineProblem(f"{reason}.", host=self.address.url, connection_lost=True)
+        return EngineProblem(f"{reason}.", host=self.address.url)
 
     @property
     def stands(self) -> bool:
@@ -178,15 +179,17 @@ class Engine:
 
     def platform(self) -> Platform:
         """What containers run on there."""
-        with self.asked("asking for its platform"):
-            found = self.api.version()
-        return Platform.parse(f"{found['Os']}/{found['Arch']}")
+        return Platform.parse(f"{self._version['Os']}/{self._version['Arch']}")
 
     @property
     def is_podman(self) -> bool:
         """Whether it is podman, which has other log drivers."""
+        return any("Podman" in one.get("Name", "") for one in self._version.get("Components") or ())
+
+    @functools.cached_property
+    def _version(self) -> dict[str, Any]:
         with self.asked("asking for its version"):
-            return any("Podman" in one.get("Name", "") for one in self.api.version().get("Components") or ())
+            return dict(self.api.version())
 
     def inspect_image(self, reference: str) -> dict[str, Any] | None:
         """What it says of an image; `None` when it has none of that name."""
@@ -208,6 +211,11 @@ class Engine:
 
         Only layers that it lacks are sent. Where it turns out to lack more, all are.
         """
+        if image.platform != (own := str(self.platform())):
+            raise self._problem(
+                f"{image.reference} is for {image.platform}, and containers of {self.name} run on {own}: leave the platform "
+                f"unset, and the image is made for that"
+            )
         found = self.inspect_image(image.id)
         if found is not None:
             with self.asked(f"naming the image {image.reference}"):

@@ -21,11 +21,13 @@ class Image:
     config: Blob
     layers: tuple[Layer, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    platform: str = "linux/amd64"
 
     @classmethod
     def of(cls, name: str, tag: str, config: Mapping[str, Any], layers: Sequence[Layer]) -> Image:
         """The image of a config that has all but its layers. Its labels are annotations of the manifest as well."""
         labels = dict(config["config"].get("Labels") or {})
+        platform = f"{config['os']}/{config['architecture']}"
         history = [{"created": config["created"], "created_by": layer.created_by} for layer in layers]
         rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
         config_blob = Blob.of_json({**config, "rootfs": rootfs, "history": history}, CONFIG)
@@ -36,7 +38,7 @@ class Image:
             "layers": [layer.blob.descriptor for layer in layers],
             "annotations": labels,
         }
-        return cls(name, tag, Blob.of_json(manifest, MANIFEST), config_blob, tuple(layers), labels)
+        return cls(name, tag, Blob.of_json(manifest, MANIFEST), config_blob, tuple(layers), labels, platform)
 
     @property
     def reference(self) -> str:
