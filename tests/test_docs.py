@@ -143,6 +143,8 @@ def test_the_examples_print_what_the_document_shows(
     environment = project.environment()
     if any(block.language == "sh" for block, _ in examples):
         environment.update(request.getfixturevalue("commands"))
+    if document.name == "containers.md":
+        request.getfixturevalue("image_cache")
     script, given, answer = (project.elsewhere / name for name in ("cells.py", "given.json", "answer.json"))
     script.write_text(CELLS, encoding="utf-8")
     given.write_text(json.dumps([(block.language, block.code) for block, _ in examples]), encoding="utf-8")

@@ -327,6 +327,13 @@ def test_a_last_line_without_an_end_and_one_of_a_megabyte_arrive(executor: Docke
     run.remove()
 
 
+def test_a_line_that_is_written_slowly_arrives_whole(executor: DockerExecutor, deliver: Deliver) -> None:
+    body = "import sys, time\nfor letter in 'slow':\n    sys.stdout.write(letter)\n    sys.stdout.flush()\n    time.sleep(.7)\nprint()"
+    run = executor.start(deliver(body))
+    assert "slow" in list(run.logs())
+    run.remove()
+
+
 def test_much_output_is_streamed_in_constant_memory(deliver: Deliver, project: Project) -> None:
     body = "line = 'y' * 1023\nimport sys\nfor _ in range(128):\n    sys.stdout.write((line + chr(10)) * 1024)"
     package = deliver(body)
