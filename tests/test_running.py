@@ -121,7 +121,7 @@ def test_a_failed_job_writes_no_result(project: Project) -> None:
     result = project.elsewhere / "out/result.pickle"
     done = run_package(project, project.deliver(), "--result", str(result))
     assert done.returncode == 1
-    assert list(result.parent.iterdir()) == []
+    assert [path.name for path in result.parent.iterdir()] == ["result.pickle.failure"]
 
 
 def test_a_result_of_plain_values_is_a_plain_pickle(project: Project) -> None:

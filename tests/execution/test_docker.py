@@ -118,7 +118,7 @@ def test_variables_travel_in_the_request_and_nowhere_else(
     run = executor.start(package)
     logs = run.logs()
     lines = [next(line for line in logs if line == "up")]
-    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     lines += list(logs)
     assert run.result() == "swordfish-in-the-sea"
     assert "swordfish" not in shown
@@ -220,6 +220,13 @@ def test_a_job_that_ends_its_process_is_told_by_status(executor: DockerExecutor,
         run.result()
     assert caught.value.exit_code == 3
     assert "docker" in str(caught.value)
+    run.remove()
+
+
+def test_a_job_that_ends_its_process_well_has_no_result(executor: DockerExecutor, deliver: Deliver) -> None:
+    run = executor.start(deliver("raise SystemExit(0)"))
+    with pytest.raises(RunFailed, match="status 0 and without a result"):
+        run.result()
     run.remove()
 
 

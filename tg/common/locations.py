@@ -44,5 +44,15 @@ class Locations:
         """Base images, locks and layers that images are composed of."""
         return self.home / "images"
 
+    @property
+    def environments(self) -> Path:
+        """Virtual environments for runs, one folder for each set of requirements."""
+        return self.home / "environments"
+
+    @property
+    def runs(self) -> Path:
+        """Runs in processes of their own, one folder for each: log, result and working folder."""
+        return self.home / "runs"
+
 
 Loc = Locations()

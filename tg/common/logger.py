@@ -12,12 +12,12 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 
-__all__ = ["Logger", "TgLogger"]
+__all__ = ["LineFormatter", "Logger", "TgLogger"]
 
 _MARK = "tg-default-handler"
 
 
-class _PageFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """`2022-12-28 14:24:44.951052 INFO: SUCCESS`: local time with microseconds, as the specification prints it."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class _DefaultHandler(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.set_name(_MARK)
-        self.setFormatter(_PageFormatter())
+        self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         if _program_has_handlers():

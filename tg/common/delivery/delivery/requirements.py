@@ -7,7 +7,6 @@ to it. A requirement that another version is installed for is a conflict, and is
 from __future__ import annotations
 
 import importlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ...logger import Logger
+from ..images.uv import find_uv
 from ..runtime.errors import CommandFailed, DependencyProblem
 from .facts import PackageFacts
 
@@ -115,7 +115,7 @@ def _install(missing: Sequence[str], facts: PackageFacts) -> None:
         constraints.write_text(
             "".join(f"{name}=={version}\n" for name, version in sorted(held.items())), encoding="utf-8"
         )
-        uv = _find_uv()
+        uv = find_uv()
         if uv is not None:
             command = [uv, "pip", "install", "--python", sys.executable]
         else:
@@ -138,15 +138,3 @@ def _install(missing: Sequence[str], facts: PackageFacts) -> None:
         stdout=done.stdout,
         stderr=done.stderr,
     )
-
-
-def _find_uv() -> str | None:
-    """uv of this environment, or on the PATH."""
-    try:
-        from uv import find_uv_bin
-    except ImportError:
-        return shutil.which("uv")
-    try:
-        return str(find_uv_bin())
-    except FileNotFoundError:
-        return shutil.which("uv")

@@ -51,7 +51,7 @@ class Outcome:
                 f"status {self.exit_code}. Give it more, or less to do.",
                 **run,
             )
-        if failure.get("type", "").endswith("TimeLimitReached"):
+        if failure.get("type") == "TimeLimitReached":
             raise TimeLimitReached(
                 f"{module_name} took longer than it may{limits}: its run {self.run_id} was ended. It was here:\n"
                 f"{failure['traceback']}",
@@ -68,6 +68,12 @@ class Outcome:
             raise RunFailed(
                 f"the run {self.run_id} of {module_name} ended with status {self.exit_code}"
                 f"{_signal(self.exit_code)}{': ' + self.error if self.error else ''}. {self.where} shows what it said.",
+                **run,
+            )
+        if not file.exists():
+            raise RunFailed(
+                f"the run {self.run_id} of {module_name} ended with status 0 and without a result: the job has ended the process "
+                f"itself, with sys.exit() or os._exit(). {self.where} shows what it said.",
                 **run,
             )
         return read_result(file, module_name, requirements)

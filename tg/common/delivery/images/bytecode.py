@@ -10,21 +10,28 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import CodeType
 
 from ...locations import Loc
 from ..runtime.errors import CommandFailed
 from ..runtime.whole_files import write_whole
+from .bytecode_worker import unchecked_bytecode
 from .uv import run_uv
 
 __all__ = ["Interpreter", "bytecode_path", "compile_files", "compile_texts"]
 
 _WORKER = Path(__file__).with_name("bytecode_worker.py")
+DELIVERED = "<delivered>"
+"""The path in the bytecode of modules of a package; Python puts the real one in."""
+
+_FEW = 20
 _AT_ONCE = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
@@ -71,14 +78,44 @@ def compile_texts(texts: Mapping[str, tuple[str, bytes]], interpreter: Interpret
     known = _Known(interpreter)
     missing = {sha256: text for sha256, text in texts.values() if sha256 not in known.code}
     if missing:
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            for sha256, text in missing.items():
-                (folder / f"{sha256}.py").write_bytes(text)
-            compile_files([(folder / f"{one}.py", "<delivered>", folder / one) for one in missing], interpreter)
-            found = {one: (folder / one).read_bytes() if (folder / one).exists() else b"" for one in missing}
+        found = {}
+        if len(missing) <= _FEW and interpreter.executable == sys.executable:
+            found = {sha256: code for sha256, text in missing.items() if (code := _compiled_here(text)) is not None}
+        found.update(_compiled_by_worker({one: text for one, text in missing.items() if one not in found}, interpreter))
         known.add(found, keep={sha256 for sha256, _ in texts.values()})
     return {path: known.code[sha256] for path, (sha256, _) in texts.items() if known.code[sha256]}
+
+
+def _compiled_by_worker(texts: Mapping[str, bytes], interpreter: Interpreter) -> dict[str, bytes]:
+    """Bytecode of modules by the SHA-256 of their texts; nothing for what does not parse."""
+    if not texts:
+        return {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for sha256, text in texts.items():
+            (folder / f"{sha256}.py").write_bytes(text)
+        compile_files([(folder / f"{one}.py", DELIVERED, folder / one) for one in texts], interpreter)
+        return {one: (folder / one).read_bytes() if (folder / one).exists() else b"" for one in texts}
+
+
+def _compiled_here(text: bytes) -> bytes | None:
+    """The same bytes without the worker, whose start takes longer than the few modules that a change has changed.
+
+    `None` where they could differ: a set of constants is written in an order that this process was started with.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            code = compile(text, DELIVERED, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return b""
+    return None if _has_set(code) else unchecked_bytecode(text, code)
+
+
+def _has_set(constant: object) -> bool:
+    if isinstance(constant, CodeType):
+        return any(map(_has_set, constant.co_consts))
+    return isinstance(constant, frozenset) or (isinstance(constant, tuple) and any(map(_has_set, constant)))
 
 
 class _Known:

@@ -13,10 +13,16 @@ import json
 import marshal
 import sys
 import warnings
+from types import CodeType
 
-__all__: list[str] = []
+__all__ = ["unchecked_bytecode"]
 
 _UNCHECKED = (1).to_bytes(4, "little")
+
+
+def unchecked_bytecode(text: bytes, code: CodeType) -> bytes:
+    """The content of a `.pyc` file (PEP 552, flags 0b01)."""
+    return importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(text) + marshal.dumps(code, 2)
 
 
 def _main() -> None:
@@ -29,9 +35,8 @@ def _main() -> None:
             code = compile(text, path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        data = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(text) + marshal.dumps(code, 2)
         with open(target, "wb") as file:
-            file.write(data)
+            file.write(unchecked_bytecode(text, code))
 
 
 if __name__ == "__main__":

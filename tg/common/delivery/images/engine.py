@@ -67,6 +67,8 @@ class Engine:
         self.address = EngineAddress.find(host)
         self._tunnel: Tunnel | None = None
         self.api: Any = None
+        self._loaded: dict[str, list[str]] = {}
+        """The layers of what was loaded through this connection, by what lies below the package."""
         try:
             self.api = self._connect()
         except BaseException:
@@ -227,6 +229,7 @@ class Engine:
             error = self._load(image, ())
         if error is not None:
             raise self.refused(f"loading the image {image.reference}", error)
+        self._loaded[image.labels.get(labels.STACK, "")] = [layer.diff_id for layer in image.layers]
         for name in (image.id, image.digest, image.reference):
             found = self.inspect_image(name)
             if found is not None:
@@ -235,10 +238,13 @@ class Engine:
 
     def _known_layers(self, image: Image) -> Sequence[str]:
         """Diff IDs of the layers, from the lowest on, that images there stand on; those need not be sent."""
+        ours = [layer.diff_id for layer in image.layers]
+        loaded = _common(ours, self._loaded.get(image.labels.get(labels.STACK, ""), ()))
+        if loaded >= len(ours) - 1:
+            return ours[:loaded]
         with self.asked("listing its images"):
             alike = self.api.images(filters={"label": f"{labels.STACK}={image.labels.get(labels.STACK)}"}, quiet=True)
         candidates = [*alike[:1], image.reference, image.labels.get(labels.BASE_NAME, "")]
-        ours = [layer.diff_id for layer in image.layers]
         most = 0
         for candidate in filter(None, candidates):
             theirs = ((self.inspect_image(candidate) or {}).get("RootFS") or {}).get("Layers") or []

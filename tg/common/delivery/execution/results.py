@@ -1,0 +1,331 @@
+"""Results: what a job returned elsewhere, read back into the classes of the local `tg`.
+
+A pickle can name any function there is and have it called. So a result may refer to few things only:
+
+1. the local source tree, which the names of the package's tree are read as; of delivery itself in it, only values;
+2. what the declared dependencies of the package bring, with what they name as optional, and what these require in
+   turn, as installed here;
+3. plain values of Python and its standard library, each named below.
+
+It is read twice. First everything it makes is a stub: all its references are looked at, and nothing of it is made, so
+one bad reference is found before anything happens. Then it is read in earnest, under the same rules.
+
+This keeps out what no result needs. It does not make a result of somebody hostile harmless: the functions of your own
+tree and of your dependencies can be called by it, as they can by the job.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import re
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from os import PathLike
+from types import ModuleType
+from typing import IO, Any
+
+from ..runtime.errors import UntrustedResult
+from ..runtime.names import lies_in, rename
+from ..runtime.unpickling import RenamingUnpickler
+
+__all__ = ["read_result"]
+
+_LOCAL = __name__[: -len(".common.delivery.execution.results")]
+
+_DELIVERY = {
+    f"{_LOCAL}.common.delivery.{module}"
+    for module in (
+        "delivery.dependencies",
+        "delivery.example_job",
+        "delivery.facts",
+        "execution.limits",
+        "images.platform",
+        "images.reference",
+        "runtime.errors",
+        "runtime.names",
+    )
+}
+"""The values of delivery. The rest of it starts processes and removes files, which no result has to."""
+
+_ENUMERATIONS = ("Enum", "Flag", "IntEnum", "IntFlag", "StrEnum")
+_PATHS = ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
+
+_PLAIN = {
+    "builtins": {
+        *("object", "bool", "int", "float", "complex", "str", "bytes", "bytearray"),
+        *("list", "tuple", "dict", "set", "frozenset", "range", "slice", "Ellipsis", "NotImplemented"),
+        *(
+            name
+            for name, value in vars(builtins).items()
+            if isinstance(value, type) and issubclass(value, BaseException) and not name.startswith("_")
+        ),
+    },
+    "_io": {"BytesIO", "StringIO"},
+    "array": {"_array_reconstructor", "array"},
+    "collections": {
+        *("ChainMap", "Counter", "OrderedDict", "UserDict", "UserList", "UserString", "defaultdict", "deque"),
+    },
+    "copyreg": {"_reconstructor"},
+    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
+    "decimal": {"Decimal", "DecimalTuple"},
+    "enum": set(_ENUMERATIONS),
+    "fractions": {"Fraction"},
+    "http": {"HTTPMethod", "HTTPStatus"},
+    "ipaddress": {
+        *("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),
+    },
+    "pathlib": set(_PATHS),
+    "pathlib._local": set(_PATHS),  # where Python 3.13 has them
+    "re": {"RegexFlag", "_compile"},
+    "time": {"struct_time"},
+    "types": {"SimpleNamespace"},
+    "uuid": {"SafeUUID", "UUID"},
+    "zoneinfo": {"ZoneInfo"},
+}
+"""Of Python itself: what holds a value, or rebuilds one, and does nothing else. `getattr` is there in a tame form."""
+
+
+def read_result(file: str | PathLike[str] | IO[bytes], module_name: str, requirements: Sequence[str]) -> Any:
+    """Read the pickle of a result that the package `module_name` (its UID) wrote, with these declared dependencies.
+
+    `file` is a path, or an open binary file that can be read again from its beginning. Raises `UntrustedResult` when
+    it refers to anything else than the local `tg`, the dependencies and plain values, before anything of it is made.
+    """
+    if isinstance(file, (str, PathLike)):
+        with open(file, "rb") as opened:
+            return read_result(opened, module_name, requirements)
+    trust = _Trust(module_name, requirements)
+    start = file.tell()
+    try:
+        _Rehearsal(file, trust).load()
+    except UntrustedResult:
+        raise
+    except Exception as error:  # all that can be wrong with a stream of bytes: stubs raise nothing
+        raise UntrustedResult(
+            f"the result of {module_name} is not in the form of one, or was cut ({type(error).__name__}: {error}). Run it again.",
+            reference="",
+        ) from error
+    file.seek(start)
+    return _Reader(file, trust).load()
+
+
+class _Reader(RenamingUnpickler):
+    """Makes the result."""
+
+    def __init__(self, file: IO[bytes], trust: _Trust) -> None:
+        super().__init__(file, trust.remote, _LOCAL)
+        self._trust = trust
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        found = self._trust.look_up(*self._renamed(self._trust.unified(module_name), global_name))
+        return self._trust.attribute if found is getattr else found
+
+
+class _Rehearsal(_Reader):
+    """Goes through the result and makes stubs, of the kind that the references call for."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        found = self._trust.look_up(*self._renamed(self._trust.unified(module_name), global_name))
+        return _attribute_stub(self._trust) if found is getattr else _stub_of(found)
+
+
+class _Stub:
+    """An object that is not made. What the pickle would do to it is taken, and nothing is done.
+
+    The methods take what unpickling calls on an object. Called on a class, they have one argument less: that pickle
+    would change something that is there, and not a part of the result.
+    """
+
+    stands_for: Any = None
+
+    def __new__(cls, *arguments: Any, **named: Any) -> _Stub:
+        return object.__new__(cls)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        pass
+
+    def __setstate__(*arguments: Any) -> None:
+        if len(arguments) < 2:
+            raise UntrustedResult(
+                "the result would change a class or a function that is here already. No result does; it is refused.",
+                reference="",
+            )
+
+    append = extend = add = __setstate__
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+def _stub_of(found: Any) -> type[_Stub]:
+    return type("_Stub", (_Stub,), {"stands_for": found})
+
+
+def _attribute_stub(trust: _Trust) -> type[_Stub]:
+    def of(owner: Any, name: Any) -> type[_Stub]:
+        is_stub = isinstance(owner, type) and issubclass(owner, _Stub)
+        return _stub_of(trust.attribute(owner.stands_for if is_stub else None, name))
+
+    return type("_Stub", (_Stub,), {"__new__": lambda cls, owner, name: of(owner, name)})
+
+
+class _Trust:
+    """What a result of one package may refer to."""
+
+    def __init__(self, module_name: str, requirements: Sequence[str]) -> None:
+        self.module_name = module_name
+        self.requirements = tuple(requirements)
+        self.remote = f"{module_name}.tg"
+        self._dependencies = _Dependencies(self.requirements)
+        self._found: set[str] = set()
+
+    def unified(self, module: str) -> str:
+        """The module by the package's own name, if that is of a version that another one took the place of."""
+        match = re.match(rf"{re.escape(self.module_name)}__at_[0-9a-f]{{12}}(?=\.tg(?:\.|$))", module)
+        return self.module_name + module[match.end() :] if match else rename(module, "pathlib._local", "pathlib")
+
+    def look_up(self, module: str, name: str) -> Any:
+        """The object that a reference names. Raises `UntrustedResult` before its module is imported, or afterwards."""
+        if (module, name) == ("builtins", "getattr"):
+            return getattr
+        if not self._may_refer(module, name):
+            raise self._untrusted(module, name)
+        try:
+            owner: Any = importlib.import_module(module, __package__)  # in full, and so for any tree
+            *path, last = name.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+                if not isinstance(owner, type):  # a module, an instance, a function with its __globals__
+                    raise self._untrusted(module, name)
+                self._check(owner, module, name)
+            found = getattr(owner, last)
+        except (ImportError, AttributeError) as error:
+            raise UntrustedResult(
+                f"the result refers to {module}.{name}, which is not here ({error}). Read it with the version of the source "
+                f"that made it, or put the name back.",
+                reference=f"{module}.{name}",
+            ) from error
+        self._check(found, module, name)
+        return found
+
+    def attribute(self, owner: Any, name: Any) -> Any:
+        """`getattr` for what pickles need it for: methods that make an object, and members of enumerations."""
+        if not isinstance(owner, type) or not isinstance(name, str):
+            raise self._untrusted("builtins", "getattr")
+        module, full = owner.__module__, f"{owner.__qualname__}.{name}"
+        self._check(owner, module, full)
+        if name in getattr(owner, "__members__", ()) or (module, full) == ("zoneinfo", "ZoneInfo._unpickle"):
+            return getattr(owner, name)
+        found = None if name.startswith("__") else getattr(owner, name, None)
+        if found is None:
+            raise self._untrusted(module, full)
+        self._check(found, module, full)
+        return found
+
+    def _check(self, found: Any, module: str, name: str) -> None:
+        """Raise unless an object is one of a place that may be referred to, wherever it was found.
+
+        A module of the tree that says `from os import system` has a `system`; it stays one of `os`.
+        """
+        if isinstance(found, ModuleType):
+            raise self._untrusted(module, name)
+        if found is Ellipsis or found is NotImplemented:
+            return
+        home = getattr(found, "__module__", None)
+        named = getattr(found, "__qualname__", None)
+        if not isinstance(home, str) or not isinstance(named, str):
+            # An object that is known by its name, such as a ufunc: it is what its class makes it.
+            home, named = type(found).__module__, type(found).__qualname__
+            if home in _PLAIN:  # a list, a dictionary, a method of one: state of a module that is here, and no value
+                raise self._untrusted(module, name)
+        home = rename(home, self.remote, _LOCAL)
+        if not self._may_refer(home, named):
+            raise self._untrusted(module, name, found=f"{home}.{named}")
+
+    def _may_refer(self, module: str, name: str) -> bool:
+        if lies_in(module, _LOCAL):
+            return not lies_in(module, f"{_LOCAL}.common.delivery") or module in _DELIVERY
+        if module in _PLAIN:
+            return name in _PLAIN[module]
+        top = module.partition(".")[0]
+        return top not in sys.stdlib_module_names and self._is_of_dependency(module)
+
+    def _is_of_dependency(self, module: str) -> bool:
+        """Whether a module is in what the dependencies brought, or in a package or extension of theirs."""
+        parts = module.split(".")
+        places = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+        pattern = re.compile(
+            rf"^(?:{'|'.join(map(re.escape, places))})(?:/__init__)?\.(?:py|pyd|so|[\w.-]+\.(?:so|pyd))(?:,|$)",
+            re.MULTILINE,
+        )
+        return module in self._found or any(self._has(pattern, module, files) for files in self._dependencies)
+
+    def _has(self, pattern: re.Pattern[str], module: str, files: str) -> bool:
+        if pattern.search(files):
+            self._found.add(module)
+            return True
+        return False
+
+    def _untrusted(self, module: str, name: str, *, found: str = "") -> UntrustedResult:
+        missing = self._dependencies.missing
+        top = module.partition(".")[0]
+        if lies_in(module, _LOCAL) or module in _PLAIN or top in sys.stdlib_module_names:
+            advice = "Return plain values, or objects of classes in tg/."
+        elif missing:
+            advice = f"Not installed here, though declared: {', '.join(missing)}. Install what has it, or return plain values."
+        else:
+            advice = (
+                f"If the package needs what has {top}, declare that: packaging.dependencies = (*packaging.dependencies, "
+                f"DependencyList('mine', [...])). Or return plain values."
+            )
+        return UntrustedResult(
+            f"the result of {self.module_name} refers to {module}.{name}"
+            f"{f', which is {found}' if found and found != f'{module}.{name}' else ''}. That is neither in the local "
+            f"{_LOCAL}, nor in a declared dependency, nor a plain value, so nothing of the result was made. {advice}",
+            reference=f"{module}.{name}",
+        )
+
+
+class _Dependencies:
+    """The files of the declared dependencies, nearest first: looked for no further than somebody asks.
+
+    What a declared one names as optional counts as well: pandas keeps text in pyarrow wherever that is installed.
+    """
+
+    def __init__(self, requirements: Sequence[str]) -> None:
+        self.missing: list[str] = []
+        self._requirements = requirements
+        self._files: list[str] = []
+        self._further = self._looked_for()
+
+    def __iter__(self) -> Iterator[str]:
+        """For each distribution the paths of its files, a line each."""
+        yield from self._files
+        for files in self._further:
+            self._files.append(files)
+            yield files
+
+    def _looked_for(self) -> Iterator[str]:
+        from ..delivery.requirements import check_requirements
+
+        seen = set()
+        waiting = deque((one, frozenset[str](), True) for one in check_requirements(self._requirements))
+        while waiting:
+            requirement, extras, declared = waiting.popleft()
+            wanted = (requirement.name, frozenset(requirement.extras), declared)
+            if wanted in seen or not any(
+                requirement.marker is None or requirement.marker.evaluate({"extra": extra}) for extra in extras or {""}
+            ):
+                continue
+            seen.add(wanted)
+            try:
+                found = metadata.distribution(requirement.name)
+            except metadata.PackageNotFoundError:
+                self.missing += [requirement.name] if declared else []
+                continue
+            yield found.read_text("RECORD") or "\n".join(map(str, found.files or ()))
+            optional = frozenset((found.metadata.get_all("Provides-Extra") or ()) if declared else requirement.extras)
+            waiting.extend((one, optional, False) for one in check_requirements(found.requires or []))
