@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # The lines are to look as those of the other executors, whatever the program does with them.
-from ...logger import Logger, LineFormatter
+from ...logger import LineFormatter, Logger
 from ..delivery.facts import PackageFacts
 from ..delivery.installing import install_package_and_get_loader
 from ..runtime.entry_point import EntryPoint
