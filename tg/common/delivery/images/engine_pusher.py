@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from .engine import Engine
 from .image import Image
 from .platform import Platform
@@ -18,6 +20,7 @@ class EnginePusher:
     def __init__(self, host: str | None = None) -> None:
         self.host = host
         self._engine: Engine | None = None
+        self._opening = threading.Lock()
 
     def __enter__(self) -> EnginePusher:
         return self
@@ -35,11 +38,12 @@ class EnginePusher:
         return self.engine().platform()
 
     def engine(self) -> Engine:
-        """The connection; a new one where the last one is gone."""
-        if self._engine is None or not self._engine.stands:
-            self.close()
-            self._engine = Engine(self.host)
-        return self._engine
+        """The connection; a new one where the last one is gone. Threads that wait for several runs share it."""
+        with self._opening:
+            if self._engine is None or not self._engine.stands:
+                self.close()
+                self._engine = Engine(self.host)
+            return self._engine
 
     def close(self) -> None:
         """Close the connection. Can be called again."""
