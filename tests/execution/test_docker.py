@@ -225,7 +225,7 @@ def test_a_job_that_ends_its_process_is_told_by_status(executor: DockerExecutor,
 
 def test_a_job_that_ends_its_process_well_has_no_result(executor: DockerExecutor, deliver: Deliver) -> None:
     run = executor.start(deliver("raise SystemExit(0)"))
-    with pytest.raises(RunFailed, match="status 0 and without a result"):
+    with pytest.raises(RunFailed, match="status 0 and returned nothing"):
         run.result()
     run.remove()
 

@@ -72,8 +72,8 @@ class Outcome:
             )
         if not file.exists():
             raise RunFailed(
-                f"the run {self.run_id} of {module_name} ended with status 0 and without a result: the job has ended the process "
-                f"itself, with sys.exit() or os._exit(). {self.where} shows what it said.",
+                f"{module_name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job "
+                f"instead. {self.where} shows what it said.",
                 **run,
             )
         return read_result(file, module_name, requirements)

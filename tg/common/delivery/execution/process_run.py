@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import RunFailed, RunNotFound
+from ..runtime.errors import RunNotFound
 from ..runtime.whole_files import write_whole
 from .log_lines import LogLines
 from .outcome import Outcome
@@ -149,13 +149,6 @@ class ProcessRun:
         outcome = self._outcome()
         if outcome.exit_code and not outcome.cancelled and self._took_too_long():
             self._tell_of_time_limit(file.with_name("result.pickle.failure"))
-        if not outcome.exit_code and not outcome.cancelled and not file.exists():
-            raise RunFailed(
-                f"{self.facts.module_name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from "
-                f"the job instead.",
-                run_id=self.id,
-                exit_code=outcome.exit_code,
-            )
         return outcome.result(file, self.facts.module_name, self.facts.requirements)
 
     def cancel(self) -> None:
