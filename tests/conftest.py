@@ -12,6 +12,19 @@ import services as machine
 from projects import Project
 from services import SecuredRegistry, Services, SshServer, given
 
+_images_before: set[str] = set()
+
+
+def pytest_sessionstart() -> None:
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        _images_before.update(machine.delivered_images())
+
+
+def pytest_sessionfinish() -> None:
+    """Images that the tests have made go; the process that all workers report to ends last."""
+    if not os.environ.get("PYTEST_XDIST_WORKER"):
+        machine.remove_images(machine.delivered_images() - _images_before)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

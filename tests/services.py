@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from typing import Any, TypeVar
 
 import pytest
 from projects import REPOSITORY
+
+from tg.common.delivery.images import labels
 
 REQUIRED = "TG_REQUIRE_SERVICES"
 SCRIPT = REPOSITORY / "scripts/services"
@@ -126,3 +129,18 @@ def given(part: Part | Missing) -> Part:
             pytest.fail(f"{part.reason} ({REQUIRED} is set, so this test may not be skipped)", pytrace=False)
         pytest.skip(part.reason)
     return part
+
+
+def delivered_images(socket: str = "/var/run/docker.sock") -> set[str]:
+    """The IDs of all images there that delivery has composed; none where there is no engine."""
+    if not os.path.exists(socket) or shutil.which("docker") is None:
+        return set()
+    command = ["docker", "images", "--filter", f"label={labels.PACKAGE}", "--quiet", "--no-trunc"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return set(done.stdout.split())
+
+
+def remove_images(ids: set[str]) -> None:
+    """Remove images, under whatever names."""
+    if ids:
+        subprocess.run(["docker", "rmi", "--force", *ids], capture_output=True, check=False)
