@@ -1,4 +1,4 @@
-"""python -m benchmarks [--quick | --rounds N] [--json FILE] [--readme] [--setup] [packages arrays imports peers versions]"""
+"""python -m benchmarks [--quick | --rounds N] [--json FILE] [--readme] [--setup] [PART...]"""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from .samples import Measure
 
 OURS = ("packages", "arrays", "imports")
 OTHERS = ("peers", "versions")
+CONTAINERS = ("images", "runs")
+"""They need an engine, an ssh server and a registry, which `scripts/services` starts."""
+PARTS = (*OURS, *OTHERS, *CONTAINERS)
 
 
 def main() -> int:
@@ -21,7 +24,7 @@ def main() -> int:
         "parts",
         nargs="*",
         metavar="part",
-        help=f"what to measure: {', '.join((*OURS, *OTHERS))} (default: {' '.join(OURS)})",
+        help=f"what to measure: {', '.join(PARTS)} (default: {' '.join(OURS)})",
     )
     parser.add_argument("--rounds", type=int, default=7, help="samples of each, after one to warm up (default: 7)")
     parser.add_argument("--quick", action="store_true", help="to try it: two rounds, and the smaller tree alone")
@@ -33,9 +36,9 @@ def main() -> int:
         "--setup", action="store_true", help="install the other systems into .venv-peers, as far as they can be"
     )
     options = parser.parse_args()
-    unknown = [part for part in options.parts if part not in (*OURS, *OTHERS)]
+    unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
-        parser.error(f"there is no part {', '.join(unknown)}. There are: {', '.join((*OURS, *OTHERS))}.")
+        parser.error(f"there is no part {', '.join(unknown)}. There are: {', '.join(PARTS)}.")
     if options.setup:
         import_module("benchmarks.peers").setup()
         if not options.parts or options.parts == ["peers"]:

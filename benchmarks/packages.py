@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .samples import REPOSITORY, Measure, calls, ratio_measure, sample
+from .samples import REPOSITORY, Measure, calls, in_turns, ratio_measure, sample
 from .trees import change_one_line, make_tree
 
 SIZES = (250, 2500)
@@ -28,9 +27,9 @@ def _of_size(size: int, folder: Path, rounds: int) -> list[Measure]:
     first, again = [], []
     for number in range(rounds + 1):
         shutil.rmtree(home, ignore_errors=True)
-        before = _in_turns(number, lambda: _delivery(project, home, "0.0.0"), lambda: _floor(project))
+        before = in_turns(number, lambda: _delivery(project, home, "0.0.0"), lambda: _floor(project))
         change_one_line(project, number)
-        after = _in_turns(number, lambda: _delivery(project, home, "0.0.1"), lambda: _floor(project))
+        after = in_turns(number, lambda: _delivery(project, home, "0.0.1"), lambda: _floor(project))
         for ours, floor in (before, after):
             assert ours["result"] == floor["result"]
             assert ours["files"] == floor["files"] + 1  # in a package, tg/ has an __init__.py
@@ -45,15 +44,6 @@ def _of_size(size: int, folder: Path, rounds: int) -> list[Measure]:
         _ratio(f"{size} modules, one line changed", 0.7, again),
         *_counts(f"{size} modules, one line changed", counted),
     ]
-
-
-def _in_turns(number: int, ours: Callable[[], Any], floor: Callable[[], Any]) -> tuple[Any, Any]:
-    """Both, in an order that changes from round to round, so that neither always finds what the other has left."""
-    if number % 2:
-        taken = ours()
-        return taken, floor()
-    bare = floor()
-    return ours(), bare
 
 
 def _ratio(name: str, reach: float, pairs: list[tuple[Any, Any]]) -> Measure:

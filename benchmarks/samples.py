@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,19 @@ class SampleFailed(Exception):
 
 
 def sample(
-    *arguments: str, path: list[Path] | None = None, home: Path | None = None, python: str = sys.executable
+    *arguments: str,
+    path: list[Path] | None = None,
+    home: Path | None = None,
+    python: str = sys.executable,
+    environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run `python ARGUMENTS` in a fresh process; the JSON it prints, and its wall time as `whole`.
 
-    Bytecode is written, as it is for users, whatever this process was told. Raises `SampleFailed`.
+    Bytecode is written, as it is for users, whatever this process was told. `environment` is set besides what is set
+    here. Raises `SampleFailed`.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "TG_HOME")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "TG_HOME")}
+    environment = {**kept, **(environment or {})}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, [*(path or []), REPOSITORY]))
     if home is not None:
         environment["TG_HOME"] = str(home)
@@ -118,6 +123,15 @@ def median_measure(name: str, unit: str, values: list[float], reach: float | Non
     """The median; the spread is the lowest and the highest."""
     spread = f"{_digits(min(values))} to {_digits(max(values))}"
     return Measure(name, statistics.median(values), unit, reach, detail, None, spread, tuple(values))
+
+
+def in_turns(number: int, ours: Callable[[], Any], floor: Callable[[], Any]) -> tuple[Any, Any]:
+    """Both, in an order that changes from round to round, so that neither always finds what the other has left."""
+    if number % 2:
+        taken = ours()
+        return taken, floor()
+    bare = floor()
+    return ours(), bare
 
 
 def _ratio(pairs: list[tuple[float, float]]) -> float:

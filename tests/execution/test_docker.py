@@ -139,6 +139,7 @@ def test_variables_that_are_not_set_are_refused_before_anything_is_made(monkeypa
 def test_files_go_in_and_come_out(executor: DockerExecutor, deliver: Deliver, tmp_path: Path) -> None:
     (tmp_path / "in/deep").mkdir(parents=True)
     (tmp_path / "in/deep/words.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "in/link").symlink_to("deep/words.txt")
     (tmp_path / "one.txt").write_text("single", encoding="utf-8")
     executor.inputs = {
         "data": tmp_path / "in",
@@ -153,6 +154,8 @@ text = Path("data/deep/words.txt").read_text() + Path("one.txt").read_text() + P
 Path("out/below").mkdir()
 Path("out/below/shout.txt").write_text(text.upper())
 Path("out/link").symlink_to("below/shout.txt")
+Path("out/away").symlink_to("/etc/passwd")
+assert Path("data/link").read_text() == "hello"
 try:
     Path("data/deep/words.txt").write_text("changed")
 except OSError:
@@ -165,6 +168,15 @@ except OSError:
     assert (tmp_path / "results/link").readlink() == Path("below/shout.txt")
     assert (tmp_path / "in/deep/words.txt").read_text() == "hello"
     run.remove()
+
+
+def test_a_container_that_does_not_start_is_not_left_behind(deliver: Deliver, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with DockerExecutor(inputs={"/etc/passwd/below": tmp_path / "file"}) as executor:
+        before = {run.id for run in executor.runs()}
+        with pytest.raises(EngineProblem, match="starting run_job__1_0_0"):
+            executor.start(deliver("return 1"))
+        assert {run.id for run in executor.runs()} <= before
 
 
 def test_inputs_that_are_not_there_are_refused(deliver: Deliver, tmp_path: Path) -> None:

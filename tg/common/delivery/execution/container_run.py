@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from ...logger import Logger
 from ..images.engine import Engine
 from ..images.image_paths import HOME, RESULT
 from ..images.labels import PREFIX
@@ -244,7 +245,7 @@ class ContainerRun:
 
 
 def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
-    """Unpack a folder of the container here; nothing in it can lead out of the folder (PEP 706)."""
+    """Unpack a folder of the container here, but for what in it would lead out of the folder (PEP 706)."""
     chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
     folder.mkdir(parents=True, exist_ok=True)
     with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -253,7 +254,10 @@ def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
             if member.islnk():
                 member.linkname = member.linkname.partition("/")[2]
             if member.name:
-                archive.extract(member, folder, filter="data")
+                try:
+                    archive.extract(member, folder, filter="data")
+                except tarfile.FilterError as error:
+                    Logger.warning(f"{member.name} of the output {name} stays in the container: {error}")
 
 
 class _Stream:

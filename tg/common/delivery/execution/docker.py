@@ -6,6 +6,7 @@ import copy
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,9 +102,14 @@ class DockerExecutor:
                 self._config(reference, labels, values, engine, mounted=mounted),
                 name=f"tg-{built.module_name}-{secrets.token_hex(4)}",
             )["Id"]
-            if not mounted and (values.inputs or values.outputs):
-                engine.api.put_archive(container, "/", tar_chunks(_sent(values)))
-            engine.api.start(container)
+            try:
+                if not mounted and (values.inputs or values.outputs):
+                    engine.api.put_archive(container, "/", tar_chunks(_sent(values)))
+                engine.api.start(container)
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to tell
+                    engine.api.remove_container(container, force=True, v=True)
+                raise
         return ContainerRun(container, labels, self._pusher.engine, keep=self.keep)
 
     def find(self, run_id: str) -> ContainerRun:
@@ -201,9 +207,14 @@ def _sent(values: Values) -> list[LayerFile]:
     files = []
     for name, path in values.inputs.items():
         target = _inside(name).lstrip("/")
-        for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        for one in [path, *sorted(path.rglob("*"))]:
             place = f"{target}/{one.relative_to(path).as_posix()}" if one != path else target
-            files.append(LayerFile(place, None if one.is_dir() else one, owner=USER))
+            if one.is_symlink() and one != path:
+                files.append(LayerFile(place, link=os.readlink(one), owner=USER))
+            elif one.is_dir():
+                files.append(LayerFile(place, owner=USER))
+            elif one.is_file():  # and no socket or device
+                files.append(LayerFile(place, one, executable=os.access(one, os.X_OK), owner=USER))
     files += [LayerFile(_inside(name).lstrip("/"), mode=0o777, owner=USER) for name in values.outputs]
     files.append(LayerFile(HOME, mode=0o1777, owner=USER))  # it is there: its mode stays as it was
     return files

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import DependencyProblem, ImageProblem
+from . import labels
 from .base_image import BaseImage
 from .engine import Engine
+from .image import CREATED, Image
 from .image_paths import PREFIX, python_command
 from .lock import Lock
 
@@ -60,9 +62,10 @@ def derived_base(
 
 
 def _make(name: str, base: BaseImage, lock: Lock, packages: Sequence[str], built: str, engine: Engine) -> None:
+    standing_on = engine.load(_as_image(base))
     with engine.asked(f"making the base image {name}"):
         made = engine.api.create_container(
-            base.name if engine.inspect_image(base.digest) is None else base.digest,
+            standing_on,
             command=["sh", "-ec", _script(packages, bool(built), lock.python)],
             entrypoint=[],
             user="0:0",
@@ -84,6 +87,13 @@ def _make(name: str, base: BaseImage, lock: Lock, packages: Sequence[str], built
             engine.api.commit(made, repository=repository, tag=tag)
         finally:
             engine.api.remove_container(made, force=True, v=True)
+
+
+def _as_image(base: BaseImage) -> Image:
+    """The base image as one that is loaded: an engine may not have it, or have another under its name by now."""
+    config = {"created": CREATED, **base.config}
+    config["config"] = {**(config.get("config") or {}), "Labels": {labels.BASE_NAME: base.name}}
+    return Image.of(REPOSITORY, f"on-{base.digest.rpartition(':')[2][:32]}", config, base.layers)
 
 
 def _script(packages: Sequence[str], builds: bool, python: str) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 from .blob import CONFIG, MANIFEST, Blob, Layer
 
-__all__ = ["Image"]
+__all__ = ["CREATED", "Image"]
+
+CREATED = "1980-01-01T00:00:00Z"
+"""What an image says of when it was made: the time that all files in it have."""
 
 
 @dataclass(frozen=True)

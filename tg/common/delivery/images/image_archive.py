@@ -58,7 +58,8 @@ def _member(blob: Blob) -> Iterator[bytes]:
     with blob.open() as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             yield chunk
-    yield bytes(-blob.size % tarfile.BLOCKSIZE)
+    if blob.size % tarfile.BLOCKSIZE:  # an empty piece would end a request that is sent in pieces
+        yield bytes(-blob.size % tarfile.BLOCKSIZE)
 
 
 def _small(name: str, data: bytes) -> bytes:

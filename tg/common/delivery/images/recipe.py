@@ -10,14 +10,12 @@ from . import labels
 from .base_image import BaseImage
 from .bytecode import Interpreter
 from .dependency_layers import dependency_layers
-from .image import Image
+from .image import CREATED, Image
 from .image_paths import HOME, PREFIX, USER, python_command
 from .lock import Lock
 from .package_layer import BuiltPackage, package_layer
 
 __all__ = ["Recipe"]
-
-_CREATED = "1980-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Recipe:
             "architecture": self.base.config["architecture"],
             "os": self.base.config["os"],
             **({"variant": self.base.config["variant"]} if self.base.config.get("variant") else {}),
-            "created": _CREATED,
+            "created": CREATED,
             "config": {
                 **inherited,
                 "Entrypoint": [python_command(self.lock.python), "-m", self.package.module_name],

@@ -1,0 +1,187 @@
+"""Images: how soon the engine, or a container, has a change of the code; and the first image with dependencies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from .report import Row
+from .samples import Observation, SampleFailed, in_turns, median_measure, ratio_measure, sample
+from .services import Base, DockerFailed, ServiceMissing, Services, docker, own_base
+from .trees import make_tree
+
+MODULES = 250
+SCIENCE = ("numpy", "pandas", "scikit-learn")
+IMPORT = """\
+import time
+started = time.perf_counter()
+import numpy, pandas, sklearn
+print(time.perf_counter() - started, numpy.__version__, pandas.__version__, sklearn.__version__)
+"""
+PIP = """\
+FROM {base}
+{certificates}RUN python3 -m pip install --no-cache-dir --break-system-packages {science}
+"""
+PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL")
+"""Variables of this machine that pip in a container needs as well, where they are set."""
+
+
+def measure(rounds: int, *, quick: bool = False) -> list[Row]:
+    try:
+        services = Services.start()
+        environment = {"DOCKER_HOST": services.engine}
+        with tempfile.TemporaryDirectory() as name, own_base(services, Path(name), environment) as base:
+            part = _Part(services, base, Path(name), environment)
+            return [
+                *part.after_a_change(rounds),
+                *_or_reason("through a registry", lambda: part.through_a_registry(rounds)),
+                *_or_reason("first image", lambda: part.first_image(1 if quick else min(rounds, 3), rounds)),
+            ]
+    except ServiceMissing as missing:
+        return [_not_measured("images", missing)]
+
+
+def _or_reason(what: str, measured: Callable[[], list[Row]]) -> list[Row]:
+    """The rows; or, where a service or the network is missing, one that says so."""
+    try:
+        return measured()
+    except (ServiceMissing, SampleFailed, DockerFailed) as error:
+        return [_not_measured(what, error)]
+
+
+def _not_measured(what: str, error: Exception) -> Observation:
+    reason = error.reason if isinstance(error, SampleFailed) else str(error)
+    return Observation({"measure": what, "figure": "not measured", "how": reason})
+
+
+class _Part:
+    def __init__(self, services: Services, base: Base, folder: Path, environment: dict[str, str]) -> None:
+        self.services = services
+        self.base = base
+        self.folder = folder
+        self.environment = environment
+        self.project = folder / "project"
+        make_tree(self.project, MODULES)
+
+    def after_a_change(self, rounds: int) -> list[Row]:
+        taken = self._sample("changed", str(self.project), self.base.name, str(rounds))["rounds"]
+        made = f"and {_ms(taken, 'made')} before, to make the package"
+        return [
+            median_measure(
+                "one line changed: image composed", "ms", [1000 * one["composed"] for one in taken], 30, made
+            ),
+            ratio_measure(
+                "one line changed: the engine has it",
+                "bare load",
+                1.5,
+                [(one["loaded"], one["bare"]) for one in taken],
+            ),
+        ]
+
+    def through_a_registry(self, rounds: int) -> list[Row]:
+        arguments = "pushed", str(self.project), self.base.name, str(rounds), self.services.registry
+        taken = self._sample(*arguments)["rounds"]
+        pairs = [(_after_making(one["ours"]), _after_making(one["peer"])) for one in taken]
+        ours, peer = ([one[side] for one in taken] for side in ("ours", "peer"))
+        return [
+            median_measure(
+                "one line changed: pushed, pulled, first log line", "s", [one for one, _ in pairs], 0.4, _stages(ours)
+            ),
+            ratio_measure("the same, over the way of a Dockerfile", "docker build", 0.333, pairs),
+            median_measure("the way of a Dockerfile", "s", [one for _, one in pairs], None, _stages(peer)),
+        ]
+
+    def first_image(self, rounds: int, imports: int) -> list[Row]:
+        """Both start from the base image; ours once with nothing in uv's cache, and once with what that has left there."""
+        peer = f"tg-bench-pip:{self.base.name.rpartition(':')[2]}"
+        cold, cached = [], []
+        try:
+            for number in range(rounds):
+                self._remove(peer)
+                (empty, full), built = in_turns(number, self._delivered_twice, lambda: self._built(peer))
+                cold.append((empty["seconds"], built))
+                cached.append((full["seconds"], built))
+                reference = full["reference"]
+            ratios = self._imports(reference, peer, imports)
+        finally:
+            self._remove(peer, "tg-bench:1.0.0")
+        science = ", ".join(SCIENCE)
+        return [
+            ratio_measure(f"first image with {science}: wheels cached", "docker build", 0.2, cached),
+            ratio_measure(f"first image with {science}: nothing cached", "docker build", 0.5, cold),
+            ratio_measure("importing them in its container", "pip's", 1.1, ratios),
+        ]
+
+    def _delivered_twice(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """With nothing in uv's cache, and with all that is needed; our own layers are made both times."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as wheels:
+            return self._delivered(wheels), self._delivered(wheels)
+
+    def _delivered(self, wheels: str) -> dict[str, Any]:
+        self._remove("tg-bench:1.0.0")
+        return self._sample("first", self.base.name, *SCIENCE, UV_CACHE_DIR=wheels)
+
+    def _built(self, reference: str) -> float:
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            context, certificates = Path(name), ""
+            if os.environ.get("SSL_CERT_FILE"):
+                shutil.copy(os.environ["SSL_CERT_FILE"], context / "certificates.pem")
+                certificates = "COPY certificates.pem /tmp/\nENV PIP_CERT=/tmp/certificates.pem\n"
+            for variable in filter(os.environ.get, PASSED_ON):
+                certificates += f"ARG {variable}\n"
+            text = PIP.format(base=self.base.name, certificates=certificates, science=" ".join(SCIENCE))
+            (context / "Dockerfile").write_text(text)
+            arguments = [option for one in filter(os.environ.get, PASSED_ON) for option in ("--build-arg", one)]
+            arguments += ["--quiet", "--no-cache", "--network", "host", "--tag", reference, str(context)]
+            started = perf_counter()
+            docker("build", *arguments, environment=self.environment)
+            return perf_counter() - started
+
+    def _imports(self, ours: str, peer: str, rounds: int) -> list[tuple[float, float]]:
+        """The seconds of the import, as the containers tell them; the first of each is to warm up."""
+        pairs = []
+        for number in range(rounds + 1):
+            taken = in_turns(number, lambda: self._import(ours), lambda: self._import(peer))
+            assert taken[0][1:] == taken[1][1:], f"different versions: {taken}"
+            pairs.append((float(taken[0][0]), float(taken[1][0])))
+        return pairs[1:]
+
+    def _import(self, image: str) -> list[str]:
+        run = ["run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", IMPORT]
+        return docker(*run, environment=self.environment).split()
+
+    def _remove(self, *images: str) -> None:
+        for image in images:
+            if docker("images", "--quiet", image, environment=self.environment):
+                docker("rmi", "--force", image, environment=self.environment)
+
+    def _sample(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            home = self.base.copy_home(Path(name) / "home")
+            return sample(
+                "-m",
+                "benchmarks.sample_image",
+                *arguments,
+                path=[self.project],
+                home=home,
+                environment={**self.environment, **environment},
+            )
+
+
+def _after_making(stages: dict[str, float]) -> float:
+    return sum(stages.values()) - stages["make"]
+
+
+def _stages(taken: list[dict[str, float]]) -> str:
+    parts = [f"{stage} {_ms(taken, stage)}" for stage in taken[0] if stage != "make"]
+    return f"{', '.join(parts)}; and {_ms(taken, 'make')} before, to make the package"
+
+
+def _ms(taken: list[dict[str, float]], stage: str) -> str:
+    return f"{1000 * median(one[stage] for one in taken):.0f} ms"
