@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from .report import Row
+from .sample_image import PIP_INSTALL
 from .samples import Observation, SampleFailed, in_turns, median_measure, ratio_measure, sample
 from .services import Base, DockerFailed, ServiceMissing, Services, docker, own_base
 from .trees import make_tree
@@ -26,7 +27,7 @@ print(time.perf_counter() - started, numpy.__version__, pandas.__version__, skle
 """
 PIP = """\
 FROM {base}
-{certificates}RUN python3 -m pip install --no-cache-dir --break-system-packages {science}
+{certificates}RUN {pip} {science}
 """
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL")
 """Variables of this machine that pip in a container needs as well, where they are set."""
@@ -44,7 +45,7 @@ def measure(rounds: int, *, quick: bool = False) -> list[Row]:
                 *_or_reason("first image", lambda: part.first_image(1 if quick else min(rounds, 3), rounds)),
             ]
     except ServiceMissing as missing:
-        return [_not_measured("images", missing)]
+        return [not_measured("images", missing)]
 
 
 def _or_reason(what: str, measured: Callable[[], list[Row]]) -> list[Row]:
@@ -52,12 +53,12 @@ def _or_reason(what: str, measured: Callable[[], list[Row]]) -> list[Row]:
     try:
         return measured()
     except (ServiceMissing, SampleFailed, DockerFailed) as error:
-        return [_not_measured(what, error)]
+        return [not_measured(what, error)]
 
 
-def _not_measured(what: str, error: Exception) -> Observation:
+def not_measured(what: str, error: Exception) -> Observation:
     reason = error.reason if isinstance(error, SampleFailed) else str(error)
-    return Observation({"measure": what, "figure": "not measured", "how": reason})
+    return Observation({"measure": what, "figure": "not measured", "reach": "", "": "", "spread": "", "how": reason})
 
 
 class _Part:
@@ -71,49 +72,60 @@ class _Part:
 
     def after_a_change(self, rounds: int) -> list[Row]:
         taken = self._sample("changed", str(self.project), self.base.name, str(rounds))["rounds"]
-        made = f"and {_ms(taken, 'made')} before, to make the package"
         return [
             median_measure(
-                "one line changed: image composed", "ms", [1000 * one["composed"] for one in taken], 30, made
+                "one line changed: image composed",
+                "ms",
+                [1000 * one["compose alone"] for one in taken],
+                30,
+                f"after making the package, in {_ms(taken, 'make')}",
             ),
             ratio_measure(
                 "one line changed: the engine has it",
                 "bare load",
                 1.5,
-                [(one["loaded"], one["bare"]) for one in taken],
+                [(one["compose"] + one["load"], one["bare"]) for one in taken],
+                detail=f"; {stages_of(taken, 'compose', 'load')}",
             ),
         ]
 
     def through_a_registry(self, rounds: int) -> list[Row]:
         arguments = "pushed", str(self.project), self.base.name, str(rounds), self.services.registry
         taken = self._sample(*arguments)["rounds"]
-        pairs = [(_after_making(one["ours"]), _after_making(one["peer"])) for one in taken]
+        pairs = [(sum(one["ours"].values()), sum(one["peer"].values())) for one in taken]
         ours, peer = ([one[side] for one in taken] for side in ("ours", "peer"))
         return [
             median_measure(
-                "one line changed: pushed, pulled, first log line", "s", [one for one, _ in pairs], 0.4, _stages(ours)
+                "one line changed: pushed, pulled, first log line", "s", [one for one, _ in pairs], 0.4, stages_of(ours)
             ),
             ratio_measure("the same, over the way of a Dockerfile", "docker build", 0.333, pairs),
-            median_measure("the way of a Dockerfile", "s", [one for _, one in pairs], None, _stages(peer)),
+            median_measure("the way of a Dockerfile", "s", [one for _, one in pairs], None, stages_of(peer)),
         ]
 
     def first_image(self, rounds: int, imports: int) -> list[Row]:
         """Both start from the base image; ours once with nothing in uv's cache, and once with what that has left there."""
         peer = f"tg-bench-pip:{self.base.name.rpartition(':')[2]}"
-        cold, cached = [], []
+        cold, cached, stages = [], [], []
         try:
             for number in range(rounds):
                 self._remove(peer)
                 (empty, full), built = in_turns(number, self._delivered_twice, lambda: self._built(peer))
-                cold.append((empty["seconds"], built))
-                cached.append((full["seconds"], built))
+                cold.append((sum(empty["stages"].values()), built))
+                cached.append((sum(full["stages"].values()), built))
+                stages.append(full["stages"])
                 reference = full["reference"]
             ratios = self._imports(reference, peer, imports)
         finally:
             self._remove(peer, "tg-bench:1.0.0")
         science = ", ".join(SCIENCE)
         return [
-            ratio_measure(f"first image with {science}: wheels cached", "docker build", 0.2, cached),
+            ratio_measure(
+                f"first image with {science}: wheels cached",
+                "docker build",
+                0.2,
+                cached,
+                detail=f"; {stages_of(stages)}",
+            ),
             ratio_measure(f"first image with {science}: nothing cached", "docker build", 0.5, cold),
             ratio_measure("importing them in its container", "pip's", 1.1, ratios),
         ]
@@ -135,7 +147,9 @@ class _Part:
                 certificates = "COPY certificates.pem /tmp/\nENV PIP_CERT=/tmp/certificates.pem\n"
             for variable in filter(os.environ.get, PASSED_ON):
                 certificates += f"ARG {variable}\n"
-            text = PIP.format(base=self.base.name, certificates=certificates, science=" ".join(SCIENCE))
+            text = PIP.format(
+                base=self.base.name, certificates=certificates, pip=PIP_INSTALL, science=" ".join(SCIENCE)
+            )
             (context / "Dockerfile").write_text(text)
             arguments = [option for one in filter(os.environ.get, PASSED_ON) for option in ("--build-arg", one)]
             arguments += ["--quiet", "--no-cache", "--network", "host", "--tag", reference, str(context)]
@@ -174,13 +188,9 @@ class _Part:
             )
 
 
-def _after_making(stages: dict[str, float]) -> float:
-    return sum(stages.values()) - stages["make"]
-
-
-def _stages(taken: list[dict[str, float]]) -> str:
-    parts = [f"{stage} {_ms(taken, stage)}" for stage in taken[0] if stage != "make"]
-    return f"{', '.join(parts)}; and {_ms(taken, 'make')} before, to make the package"
+def stages_of(taken: list[dict[str, float]], *named: str) -> str:
+    """Stage by stage, medians: those named, or all."""
+    return ", ".join(f"{stage} {_ms(taken, stage)}" for stage in named or taken[0])
 
 
 def _ms(taken: list[dict[str, float]], stage: str) -> str:

@@ -1,9 +1,11 @@
 """Samples of images, each with the project on the path and TG_HOME its own:
 
-python -m benchmarks.sample_image base BASE                 remember a base image of the engine; prints nothing
-python -m benchmarks.sample_image changed PROJECT BASE ROUNDS           one line changed before each sample, as a process
-python -m benchmarks.sample_image pushed PROJECT BASE ROUNDS REGISTRY   that stays up has it; prints the seconds of all
-python -m benchmarks.sample_image first BASE REQUIREMENT...             the first image with these; prints its seconds
+python -m benchmarks.sample_image base BASE                             remember a base image that the engine has
+python -m benchmarks.sample_image changed PROJECT BASE ROUNDS           composed and loaded, after one line changed
+python -m benchmarks.sample_image pushed PROJECT BASE ROUNDS REGISTRY   pushed, pulled and run, after one line changed
+python -m benchmarks.sample_image first BASE REQUIREMENT...             the first image with these requirements
+
+They print the seconds of each stage. Where a line is changed, one process does all rounds, as a notebook would.
 """
 
 from __future__ import annotations
@@ -32,14 +34,15 @@ from .services import docker
 from .trees import change_one_line
 
 NAME = "tg-bench"
+PIP_INSTALL = "python3 -m pip install --no-cache-dir --disable-pip-version-check --break-system-packages"
 DEPENDENCIES_CACHED = """\
 FROM {base}
 COPY requirements.txt /tmp/
-RUN python3 -m pip install --no-cache-dir --break-system-packages -r /tmp/requirements.txt
+RUN {pip} -r /tmp/requirements.txt
 """
 THEN_THE_PACKAGE = """\
 COPY *.whl /tmp/
-RUN python3 -m pip install --no-cache-dir --break-system-packages --no-deps /tmp/*.whl
+RUN {pip} --no-deps /tmp/*.whl
 """
 
 
@@ -53,7 +56,7 @@ class Changes:
         self.number = 0
 
     def package(self) -> Packaging:
-        """Change a line, and make the package: all that happens before the clock runs."""
+        """Change a line, and make the package."""
         self.number += 1
         change_one_line(self.project, self.number)
         packaging = Packaging("bench", f"1.0.{self.number}", {"job": self.job})
@@ -75,9 +78,10 @@ class Loading(Changes):
         self.engine = self.pusher.engine()
 
     def round(self, number: int) -> dict[str, float]:
+        """An image that is composed and goes nowhere; then both others."""
         made, composed = self.composed()
         loaded, bare = in_turns(number, self.loaded, self.bare)
-        return {"made": made, "composed": composed, "loaded": loaded, "bare": bare}
+        return {"make": made, "compose alone": composed, **loaded, "bare": bare}
 
     def composed(self) -> tuple[float, float]:
         started = time.perf_counter()
@@ -88,15 +92,17 @@ class Loading(Changes):
         settings.compose(_file(packaging))
         return made - started, time.perf_counter() - made
 
-    def loaded(self) -> float:
+    def loaded(self) -> dict[str, float]:
         packaging = self.package()
-        started = time.perf_counter()
+        stages = Stages()
         settings = self.containering(packaging)
         settings.pusher = self.pusher
-        settings.make_container(packaging)
-        taken = time.perf_counter() - started
-        remove(self.engine.api, image=settings.image_reference)
-        return taken
+        image = settings.compose(_file(packaging))
+        stages.done("compose")
+        reference = self.pusher.push(image)
+        stages.done("load")
+        remove(self.engine.api, image=reference)
+        return stages.seconds
 
     def bare(self) -> float:
         packaging = self.package()
@@ -123,10 +129,11 @@ class Pushing(Changes):
         self.context.mkdir()
         (self.context / "requirements.txt").touch()
         self.dependencies = f"{NAME}-dependencies:{base.rpartition(':')[2]}"
-        (self.context / "Dockerfile").write_text(DEPENDENCIES_CACHED.format(base=base))
+        dependencies = DEPENDENCIES_CACHED.format(base=base, pip=PIP_INSTALL)
+        (self.context / "Dockerfile").write_text(dependencies)
         docker("build", "--quiet", "--network", "host", "--tag", self.dependencies, str(self.context))
         # The same steps again, so that they are taken from the cache.
-        (self.context / "Dockerfile").write_text(DEPENDENCIES_CACHED.format(base=base) + THEN_THE_PACKAGE)
+        (self.context / "Dockerfile").write_text(dependencies + THEN_THE_PACKAGE.format(pip=PIP_INSTALL))
 
     def close(self) -> None:
         remove(self.api, image=self.dependencies)
@@ -210,11 +217,14 @@ def first(base: str, *requirements: str) -> None:
     packaging = Packaging("bench", "1.0.0", {"job": job}, [DependencyList("science", requirements)])
     packaging.silent = True
     packaging.make_package()
-    started = time.perf_counter()
+    stages = Stages()
     settings = Containering.from_packaging(packaging)
     settings.image_name, settings.base_image, settings.silent = NAME, base, True
-    settings.make_container(packaging)
-    print(json.dumps({"seconds": time.perf_counter() - started, "reference": settings.image_reference}))
+    image = settings.compose(_file(packaging))
+    stages.done("compose")
+    reference = settings.pusher.push(image)
+    stages.done("load")
+    print(json.dumps({"stages": stages.seconds, "reference": reference}))
 
 
 def _print_rounds(samples: Loading | Pushing, rounds: int) -> None:

@@ -103,6 +103,7 @@ def ratio_measure(
     pairs: list[tuple[float, float]],
     *,
     whole: list[tuple[float, float]] | None = None,
+    detail: str = "",
 ) -> Measure:
     """The median of ours over the median of the floor; the spread is that of pairs that were taken side by side."""
     ratios = sorted(ours / bare for ours, bare in pairs)
@@ -112,7 +113,7 @@ def ratio_measure(
         value=_ratio(pairs),
         unit=f"x {floor}",
         reach=reach,
-        detail=f"{ours:.3f} s over {bare:.3f} s",
+        detail=f"{ours:.3f} s over {bare:.3f} s{detail}",
         whole=_ratio(whole) if whole else None,
         spread=f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
         samples=tuple(pairs),

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tg.common.delivery.images.labels import BASE_NAME
+
 from .samples import REPOSITORY, sample
 
 SSH_ALIAS = "tg-test-server"
@@ -101,13 +103,16 @@ def own_base(services: Services, folder: Path, environment: dict[str, str]) -> I
     context = folder / "base"
     context.mkdir()
     (context / "token").write_text(token)
-    (context / "Dockerfile").write_text(f"FROM {services.base_image}\nCOPY token /etc/tg-bench\n")
+    (context / "Dockerfile").write_text(
+        f"FROM {services.base_image}\nLABEL tg-bench={token}\nCOPY token /etc/tg-bench\n"
+    )
     docker("build", "--quiet", "--tag", base.name, str(context), environment=environment)
     try:
         sample("-m", "benchmarks.sample_image", "base", base.name, home=base.home, environment=environment)
         yield base
     finally:
-        docker("rmi", "--force", base.name, environment=environment)
+        for label in (f"{BASE_NAME}={base.name}", f"tg-bench={token}"):
+            _remove_labelled(label, environment)
 
 
 @contextmanager
@@ -128,6 +133,17 @@ def docker(*arguments: str, environment: dict[str, str] | None = None) -> str:
     if done.returncode:
         raise DockerFailed(f"docker {' '.join(arguments)} ended with {done.returncode}: {_last_line(done.stderr)}")
     return done.stdout
+
+
+def _remove_labelled(label: str, environment: dict[str, str]) -> None:
+    """Whatever has been left: images on a base are labelled with it, by delivery, or inherit its labels from docker."""
+    labelled = "--quiet", "--filter", f"label={label}"
+    containers = docker("ps", "--all", *labelled, environment=environment).split()
+    if containers:
+        docker("rm", "--force", *containers, environment=environment)
+    images = dict.fromkeys(docker("images", *labelled, environment=environment).split())
+    if images:
+        docker("rmi", "--force", *images, environment=environment)
 
 
 class DockerFailed(Exception):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 NEEDED = 10
 """How many of the modules the job imports."""
+TICKS = 20
+"""How many lines the job of `ticking.py` prints."""
 _IN_A_FOLDER = 25
 
 _MODULES = (
@@ -310,6 +312,18 @@ class Job:
     def run(self):
         return sum(module.answer() for module in ({names}))
 '''
+_TICKING = f'''\
+"""A job whose lines say when they were printed, in nanoseconds since 1970."""
+
+import time
+
+
+class Job:
+    def run(self):
+        for _ in range({TICKS}):
+            print(time.time_ns(), flush=True)
+            time.sleep(0.05)
+'''
 
 
 def make_tree(project: Path, modules: int) -> None:
@@ -327,6 +341,11 @@ def make_tree(project: Path, modules: int) -> None:
     imports = "\n".join(f"from .part0 import {name}" for name in names)
     (package / "__init__.py").write_text("")
     (package / "job.py").write_text(_JOB.format(imports=imports, names=", ".join(names)))
+
+
+def add_ticking_job(project: Path) -> None:
+    """Write `tg/bench/ticking.py`: a job that prints the time, twenty times a second."""
+    (project / "tg/bench/ticking.py").write_text(_TICKING)
 
 
 def _folder(number: int) -> str:

@@ -25,7 +25,7 @@ import pytest
 import requests
 from services import SecuredRegistry
 
-from tg.common.delivery.images import registry as registry_module
+from tg.common.delivery.images import registry_connection as registry_module
 from tg.common.delivery.images.blob import INDEX, LAYER, MANIFEST, Blob, Layer, digest_of
 from tg.common.delivery.images.credentials import Challenge, Credentials, stored_credentials
 from tg.common.delivery.images.image import Image
