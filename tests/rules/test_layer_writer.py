@@ -97,18 +97,34 @@ def test_a_tar_of_another_is_compressed_anew_whether_it_was_or_not(tmp_path: Pat
     assert plain.diff_id == f"sha256:{hashlib.sha256(out.getvalue()).hexdigest()}"
 
 
+def header_of(info: tarfile.TarInfo) -> bytes:
+    """What tarfile writes: in the old form if that has room for it, which is shorter."""
+    try:
+        if not info.name.isascii():
+            raise ValueError
+        return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape")
+    except ValueError:
+        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=130), min_size=1, max_size=6).map("/".join))
+def test_long_names_are_read_back(name: str) -> None:
+    for file in (LayerFile(name), LayerFile(name, b"x"), LayerFile(name, link=name)):
+        assert [member.name for member in members_of(write_layer([file], "test"))][-1] == name
+
+
 @given(NAMES.map(lambda name: f"opt/tg/{name}/" + "x" * 60) | NAMES, st.integers(0, 8**12), st.booleans())
 def test_headers_are_those_of_tarfile(name: str, size: int, executable: bool) -> None:
     info = tarfile.TarInfo(name)
     info.mode, info.mtime, info.size = 0o755 if executable else 0o644, FIXED_TIME, size
-    expected = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    assert LayerFile(name, b"", executable=executable).header(size) == expected
+    assert LayerFile(name, b"", executable=executable).header(size) == header_of(info)
 
 
-@pytest.mark.parametrize("name", ["home/job", "a" * 98, "a" * 99, "a" * 100, "a" * 101, "ä" * 50])
+@pytest.mark.parametrize("name", ["home/job", "a" * 98, "a" * 99, "b/" + "a" * 99, "ä" * 50])
 def test_headers_of_folders_and_links_are_those_of_tarfile(name: str) -> None:
     for kind, file in ((tarfile.DIRTYPE, LayerFile(name)), (tarfile.SYMTYPE, LayerFile(name, link="there"))):
         info = tarfile.TarInfo(name)
         info.type, info.mtime = kind, FIXED_TIME
         info.mode, info.linkname = (0o755, "") if kind == tarfile.DIRTYPE else (0o777, "there")
-        assert file.header(0) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        expected = header_of(info) if file.link is None else info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        assert file.header(0) == expected

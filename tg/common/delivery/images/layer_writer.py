@@ -45,7 +45,7 @@ class LayerFile:
     owner: int = 0
 
     def header(self, size: int) -> bytes:
-        """The entry's header in the tar, for a content of this size: the bytes that `tarfile` gives."""
+        """The entry's header in the tar, for a content of this size: the bytes that `tarfile` gives, the shortest form."""
         kind, mode = tarfile.REGTYPE, 0o755 if self.executable else 0o644
         if self.link is not None:
             kind, mode = tarfile.SYMTYPE, 0o777
@@ -53,8 +53,9 @@ class LayerFile:
             kind, mode = tarfile.DIRTYPE, 0o755
         mode = mode if self.mode is None else self.mode
         name = self.path + "/" if kind == tarfile.DIRTYPE else self.path
-        if self.link is None and len(name) <= 100 and name.isascii() and size < 8**11:
-            return _filled(_bare_header(kind, mode, self.owner), name.encode(), size)
+        parts = _split(name) if self.link is None and name.isascii() and size < 8**11 else None
+        if parts is not None:
+            return _filled(_bare_header(kind, mode, self.owner), *parts, size)
         info = _info(self.path, kind, mode, self.owner)
         info.size, info.linkname = size, self.link or ""
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
@@ -75,10 +76,21 @@ def _bare_header(kind: bytes, mode: int, owner: int) -> bytes:
     return bytes(header)
 
 
-def _filled(bare: bytes, name: bytes, size: int) -> bytes:
-    """POSIX.1-1988, "ustar": the name from 0, the size in octal digits from 124, the checksum from 148."""
+def _split(name: str) -> tuple[bytes, bytes] | None:
+    """A name as the prefix and the rest that "ustar" has room for, 155 and 100 bytes; `None` if it is too long."""
+    if len(name) <= 100:
+        return b"", name.encode()
+    slash = name.find("/", len(name) - 101)  # what is after it has room; no slash at the end of a folder's name
+    if not 0 < slash <= 155 or slash == len(name) - 1:
+        return None
+    return name[:slash].encode(), name[slash + 1 :].encode()
+
+
+def _filled(bare: bytes, prefix: bytes, name: bytes, size: int) -> bytes:
+    """POSIX.1-1988, "ustar": name from 0, size in octal digits from 124, checksum from 148, prefix from 345."""
     header = bytearray(bare)
     header[: len(name)] = name
+    header[345 : 345 + len(prefix)] = prefix
     header[124:136] = b"%011o\0" % size
     header[148:156] = b"%06o\0 " % sum(header)
     return bytes(header)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from .image_paths import HOME, PREFIX, RESULT, USER, site_packages
 from .layer_writer import LayerFile, write_layer
 
 __all__ = ["BuiltPackage", "PackageFile", "package_layer"]
+
+
+_OF_THE_SENDER = re.compile(r"tg/common/delivery/(?:images|delivery|execution)/(?!__init__\.py|example_job\.py)")
+"""Modules of ours that no run imports. An engine takes a layer by its files, so each that it need not have is time."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,14 @@ class BuiltPackage:
 
 
 def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:
-    """The layer that changes with every change of the code. Modules have bytecode, as those of the dependencies have."""
+    """The layer that changes with every change of the code. Modules that a run can import have bytecode."""
     base = site_packages(interpreter.version)
     files = [LayerFile(f"{base}/{one.path}", one.data, executable=one.executable) for one in package.files]
-    texts = {one.path: (one.sha256, bytes(one.data)) for one in package.files if one.path.endswith(".py")}
+    texts = {
+        one.path: (one.sha256, bytes(one.data))
+        for one in package.files
+        if one.path.endswith(".py") and not _OF_THE_SENDER.match(one.path.partition("/")[2])
+    }
     for path, code in compile_texts(texts, interpreter).items():
         files.append(LayerFile(f"{base}/{bytecode_path(path, interpreter)}", code))
     # As /tmp: a run can be given the user whose files it mounts, and that one has to write as well.
