@@ -91,7 +91,24 @@ def test_folders_that_tools_leave_are_droppings(name: str) -> None:
 
 RARE = st.lists(
     st.sampled_from(
-        ["[z-a]", "[[:alpha:]]", "[!b]", "[^a]", "[]a]", "\\", "[", "]", "-", "**/", "/**", "a", "d", ".txt", " "]
+        [
+            "[z-a]",
+            "[[:alpha:]]",
+            "[!b]",
+            "[^a]",
+            "[]a]",
+            "[[:x:]]",
+            "\\",
+            "[",
+            "]",
+            "-",
+            "**/",
+            "/**",
+            "a",
+            "d",
+            ".txt",
+            " ",
+        ]
     ),
     min_size=1,
     max_size=4,
@@ -100,7 +117,15 @@ RARE = st.lists(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(pattern="[z-a]")
+@example(pattern="[a[z-a]")
+@example(pattern="[a-[z-a]")
+@example(pattern="**\\/a")
 @example(pattern="[[:alpha:]]")
+@example(pattern="[[:alpha]")
+@example(pattern="***/a")
+@example(pattern="d**/[]a]")
+@example(pattern="d**/**/")
+@example(pattern="/a**")
 @given(pattern=RARE)
 def test_rare_patterns_mean_what_they_mean_to_git(repository: Path, pattern: str) -> None:
     (repository / ".gitignore").write_text(pattern + "\n")

@@ -31,9 +31,23 @@ _FILES = re.compile(
 )  # fmt: skip
 
 
-_BRACKETS = re.compile(r"\[([!^]?)(\]?(?:\[:\w+:\]|[^\]])*)\]")
-_NAMED = re.compile(r"\[:(\w+):\]")
-_CLASSES = {"alpha": "a-zA-Z", "digit": "0-9", "alnum": "a-zA-Z0-9", "lower": "a-z", "upper": "A-Z", "space": " \t\n"}
+_SPECIAL = re.compile(r"[*?\[\\]")
+# A character between `[` and `]`: a class, or one that another may follow after `-`. A `]` is one where it is the first.
+_MEMBER = re.compile(r"\[:([^\]]*):\]|(\\.|[^\\])(?:-(\\.|[^\\\]]))?", re.DOTALL)
+_CLASSES = {
+    "alpha": "a-zA-Z",
+    "digit": "0-9",
+    "alnum": "a-zA-Z0-9",
+    "lower": "a-z",
+    "upper": "A-Z",
+    "xdigit": "0-9a-fA-F",
+    "blank": r" \t",
+    "space": r"\s",
+    "punct": r"!-/:-@\[-`{-~",
+    "graph": "!-~",
+    "print": " -~",
+    "cntrl": r"\x00-\x1f\x7f",
+}
 
 
 def is_dropping(name: str, *, is_folder: bool) -> bool:
@@ -76,33 +90,56 @@ def _rule(line: str, folder: str) -> _Rule | None:
     line = line[:-1] if folders_only else line
     tied = "/" in line
     base = re.escape(folder + "/") if folder else ""
-    pattern = base + ("" if tied else "(?:.*/)?") + _translated(line[1:] if line.startswith("/") else line)
-    try:
-        return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
-    except re.error:  # `[z-a]`: matches nothing, as with git
-        return None
+    pattern = base + ("" if tied else "(?:.*/)?") + _translated(line.removeprefix("/"), tied=tied)
+    return _Rule(re.compile(pattern, re.DOTALL), folders_only, takes_back)
 
 
-def _translated(pattern: str) -> str:
+def _translated(pattern: str, *, tied: bool) -> str:
     """A pattern as a regular expression. `**/`, `/**/` and `/**` cross folders, everything else stays in one."""
+    pattern = re.sub(r"\*{3,}", "**", pattern)  # to git, any more stars are two
     result = ""
     position = 0
     while position < len(pattern):
         rest = pattern[position:]
-        if rest.startswith("**/") and (position == 0 or pattern[position - 1] == "/"):
+        # Git compares what is before the first special character by itself, and the rest as a pattern of its own; so a
+        # `**` that is the first is at its start (`d**/a` has `d/e/a`). A pattern of one name it treats otherwise.
+        starts = tied and (not _SPECIAL.search(pattern, 0, position) or pattern[position - 1] == "/")
+        if starts and rest.startswith("**/"):
             result, position = result + "(?:.*/)?", position + 3
-        elif rest == "**" and (position == 0 or pattern[position - 1] == "/"):
-            result, position = result + ".+", position + 2
+        elif starts and (rest == "**" or rest.startswith("**\\/")):
+            result, position = result + ".*", position + 2
         elif rest[0] == "*":
             result, position = result + "[^/]*", position + 1
         elif rest[0] == "?":
             result, position = result + "[^/]", position + 1
-        elif rest[0] == "[" and (match := _BRACKETS.match(rest)):
-            inside = _NAMED.sub(lambda named: _CLASSES.get(named[1], ""), match[2])
-            inside = inside.replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
-            result, position = f"{result}(?!/)[{'^' if match[1] else ''}{inside}]", position + match.end()
+        elif rest[0] == "[":
+            characters, length = _bracket(rest)
+            result, position = result + characters, position + length
         elif rest[0] == "\\" and len(rest) > 1:
             result, position = result + re.escape(rest[1]), position + 2
         else:
             result, position = result + re.escape(rest[0]), position + 1
     return result
+
+
+def _bracket(text: str) -> tuple[str, int]:
+    """The characters that a `[` at the start of `text` stands for, and how long that is up to its `]`.
+
+    With git, one that is not closed or names no class matches nothing; a range to an earlier one is its first.
+    """
+    is_negated = text[1:2] in ("!", "^")
+    start = position = 2 if is_negated else 1
+    members = ""
+    while position == start or text[position : position + 1] != "]":
+        found = _MEMBER.match(text, position)
+        if found is None or found[1] not in (None, *_CLASSES):
+            return "(?!)", len(text)
+        position = found.end()
+        first, last = ((found[group] or "")[-1:] for group in (2, 3))
+        if found[1] is not None:
+            members += _CLASSES[found[1]]
+        else:
+            members += re.escape(first) + (f"-{re.escape(last)}" if last and first <= last else "")
+    if is_negated:
+        return f"[^/{members}]", position + 1
+    return f"(?!/)[{members}]", position + 1
