@@ -17,7 +17,9 @@ from .samples import Observation, SampleFailed, in_turns, median_measure, ratio_
 from .services import Base, DockerFailed, ServiceMissing, Services, docker, own_base
 from .trees import make_tree
 
-MODULES = 250
+SIZES = (25, 250)
+"""Modules of the projects: each file of a layer takes an engine its time, so these are two different stories."""
+
 SCIENCE = ("numpy", "pandas", "scikit-learn")
 IMPORT = """\
 import time
@@ -40,8 +42,11 @@ def measure(rounds: int, *, quick: bool = False) -> list[Row]:
         with tempfile.TemporaryDirectory() as name, own_base(services, Path(name), environment) as base:
             part = _Part(services, base, Path(name), environment)
             return [
-                *part.after_a_change(rounds),
-                *_or_reason("through a registry", lambda: part.through_a_registry(rounds)),
+                *(row for size in SIZES for row in part.after_a_change(size, rounds)),
+                *_or_reason(
+                    "through a registry",
+                    lambda: [row for size in SIZES for row in part.through_a_registry(size, rounds)],
+                ),
                 *_or_reason("first image", lambda: part.first_image(1 if quick else min(rounds, 3), rounds)),
             ]
     except ServiceMissing as missing:
@@ -67,21 +72,23 @@ class _Part:
         self.base = base
         self.folder = folder
         self.environment = environment
-        self.project = folder / "project"
-        make_tree(self.project, MODULES)
+        self.projects = {size: folder / f"project-{size}" for size in SIZES}
+        for size, project in self.projects.items():
+            make_tree(project, size)
 
-    def after_a_change(self, rounds: int) -> list[Row]:
-        taken = self._sample("changed", str(self.project), self.base.name, str(rounds))["rounds"]
+    def after_a_change(self, size: int, rounds: int) -> list[Row]:
+        project = self.projects[size]
+        taken = self._sample(project, "changed", str(project), self.base.name, str(rounds))["rounds"]
         return [
             median_measure(
-                "one line changed: image composed",
+                f"{size} modules, one line changed: image composed",
                 "ms",
                 [1000 * one["compose alone"] for one in taken],
                 30,
                 f"after making the package, in {_ms(taken, 'make')}",
             ),
             ratio_measure(
-                "one line changed: the engine has it",
+                f"{size} modules, one line changed: the engine has it",
                 "bare load",
                 1.5,
                 [(one["compose"] + one["load"], one["bare"]) for one in taken],
@@ -89,14 +96,19 @@ class _Part:
             ),
         ]
 
-    def through_a_registry(self, rounds: int) -> list[Row]:
-        arguments = "pushed", str(self.project), self.base.name, str(rounds), self.services.registry
-        taken = self._sample(*arguments)["rounds"]
+    def through_a_registry(self, size: int, rounds: int) -> list[Row]:
+        project = self.projects[size]
+        arguments = "pushed", str(project), self.base.name, str(rounds), self.services.registry
+        taken = self._sample(project, *arguments)["rounds"]
         pairs = [(sum(one["ours"].values()), sum(one["peer"].values())) for one in taken]
         ours, peer = ([one[side] for one in taken] for side in ("ours", "peer"))
         return [
             median_measure(
-                "one line changed: pushed, pulled, first log line", "s", [one for one, _ in pairs], 0.4, stages_of(ours)
+                f"{size} modules, one line changed: pushed, pulled, first log line",
+                "s",
+                [one for one, _ in pairs],
+                0.4,
+                stages_of(ours),
             ),
             ratio_measure("the same, over the way of a Dockerfile", "docker build", 0.333, pairs),
             median_measure("the way of a Dockerfile", "s", [one for _, one in pairs], None, stages_of(peer)),
@@ -105,13 +117,14 @@ class _Part:
     def first_image(self, rounds: int, imports: int) -> list[Row]:
         """Both start from the base image; ours once with nothing in uv's cache, and once with what that has left there."""
         peer = f"tg-bench-pip:{self.base.name.rpartition(':')[2]}"
-        cold, cached, stages = [], [], []
+        cold, cached, composed, stages = [], [], [], []
         try:
             for number in range(rounds):
                 self._remove(peer)
                 (empty, full), built = in_turns(number, self._delivered_twice, lambda: self._built(peer))
                 cold.append((sum(empty["stages"].values()), built))
                 cached.append((sum(full["stages"].values()), built))
+                composed.append((full["stages"]["compose"], built))
                 stages.append(full["stages"])
                 reference = full["reference"]
             ratios = self._imports(reference, peer, imports)
@@ -126,6 +139,7 @@ class _Part:
                 cached,
                 detail=f"; {stages_of(stages)}",
             ),
+            ratio_measure("the same, until it is composed: a registry could have it", "docker build", None, composed),
             ratio_measure(f"first image with {science}: nothing cached", "docker build", 0.5, cold),
             ratio_measure("importing them in its container", "pip's", 1.1, ratios),
         ]
@@ -137,7 +151,7 @@ class _Part:
 
     def _delivered(self, wheels: str) -> dict[str, Any]:
         self._remove("tg-bench:1.0.0")
-        return self._sample("first", self.base.name, *SCIENCE, UV_CACHE_DIR=wheels)
+        return self._sample(self.projects[SIZES[0]], "first", self.base.name, *SCIENCE, UV_CACHE_DIR=wheels)
 
     def _built(self, reference: str) -> float:
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
@@ -175,14 +189,14 @@ class _Part:
             if docker("images", "--quiet", image, environment=self.environment):
                 docker("rmi", "--force", image, environment=self.environment)
 
-    def _sample(self, *arguments: str, **environment: str) -> dict[str, Any]:
+    def _sample(self, project: Path, *arguments: str, **environment: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             home = self.base.copy_home(Path(name) / "home")
             return sample(
                 "-m",
                 "benchmarks.sample_image",
                 *arguments,
-                path=[self.project],
+                path=[project],
                 home=home,
                 environment={**self.environment, **environment},
             )

@@ -8,6 +8,7 @@ constants are written in their order. What does not parse is left without byteco
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import marshal
@@ -27,6 +28,7 @@ def unchecked_bytecode(text: bytes, code: CodeType) -> bytes:
 
 def _main() -> None:
     warnings.simplefilter("ignore")
+    gc.disable()  # nothing here goes round in circles, and a tenth of the time would go into looking for it
     for line in sys.stdin:
         source, path, target = json.loads(line)
         with open(source, "rb") as file:

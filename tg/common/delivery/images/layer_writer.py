@@ -55,7 +55,7 @@ class LayerFile:
         name = self.path + "/" if kind == tarfile.DIRTYPE else self.path
         parts = _split(name) if self.link is None and name.isascii() and size < 8**11 else None
         if parts is not None:
-            return _filled(_bare_header(kind, mode, self.owner), *parts, size)
+            return _filled(*_bare_header(kind, mode, self.owner), *parts, size)
         info = _info(self.path, kind, mode, self.owner)
         info.size, info.linkname = size, self.link or ""
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
@@ -68,12 +68,12 @@ def _info(name: str, kind: bytes, mode: int, owner: int) -> tarfile.TarInfo:
 
 
 @functools.cache
-def _bare_header(kind: bytes, mode: int, owner: int) -> bytes:
-    """A header without a name and a size. `tarfile` takes longer for one than compressing a module does."""
+def _bare_header(kind: bytes, mode: int, owner: int) -> tuple[bytes, int]:
+    """A header without name, size and checksum, and its checksum. `tarfile` takes longer for one than compressing a module."""
     header = bytearray(_info("", kind, mode, owner).tobuf(tarfile.USTAR_FORMAT))
-    header[0:100] = bytes(100)
-    header[148:156] = b"        "  # the checksum is made with blanks in its own place
-    return bytes(header)
+    header[0:100], header[124:136] = bytes(100), bytes(12)
+    header[148:156] = b"        "  # it is made with blanks in its own place
+    return bytes(header), sum(header)
 
 
 def _split(name: str) -> tuple[bytes, bytes] | None:
@@ -86,13 +86,14 @@ def _split(name: str) -> tuple[bytes, bytes] | None:
     return name[:slash].encode(), name[slash + 1 :].encode()
 
 
-def _filled(bare: bytes, prefix: bytes, name: bytes, size: int) -> bytes:
+def _filled(bare: bytes, checksum: int, prefix: bytes, name: bytes, size: int) -> bytes:
     """POSIX.1-1988, "ustar": name from 0, size in octal digits from 124, checksum from 148, prefix from 345."""
+    digits = b"%011o" % size
     header = bytearray(bare)
     header[: len(name)] = name
     header[345 : 345 + len(prefix)] = prefix
-    header[124:136] = b"%011o\0" % size
-    header[148:156] = b"%06o\0 " % sum(header)
+    header[124:136] = digits + b"\0"
+    header[148:156] = b"%06o\0 " % (checksum + sum(name) + sum(prefix) + sum(digits))
     return bytes(header)
 
 
@@ -130,22 +131,32 @@ def _with_parents(files: Iterable[LayerFile]) -> Iterator[LayerFile]:
 def tar_chunks(files: Iterable[LayerFile]) -> Iterator[bytes | memoryview]:
     """The tar of these files, in pieces, to its end."""
     for file in _with_parents(files):
-        content = file.content
-        if isinstance(content, Path):
-            with content.open("rb") as stream:
-                size = stream.seek(0, io.SEEK_END)
-                stream.seek(0)
-                yield file.header(size)
-                while chunk := stream.read(_CHUNK_BYTES):
-                    yield chunk
-        else:
-            size = 0 if content is None else len(content)
-            yield file.header(size)
-            for start in range(0, size, _CHUNK_BYTES):
-                yield memoryview(content or b"")[start : start + _CHUNK_BYTES]
-        if size % tarfile.BLOCKSIZE:
-            yield bytes(-size % tarfile.BLOCKSIZE)
+        content = b"" if file.content is None else file.content
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        padding = bytes(-size % tarfile.BLOCKSIZE)
+        if not isinstance(content, Path) and size <= _CHUNK_BYTES:
+            yield b"".join((file.header(size), content, padding))
+            continue
+        yield file.header(size)
+        yield from _pieces(content, size)
+        if padding:  # an empty piece would end a request that is sent in pieces
+            yield padding
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _pieces(content: bytes | memoryview | Path, size: int) -> Iterator[bytes | memoryview]:
+    """The content, whose header has said its size. Raises `OSError` for a file that has got shorter since."""
+    if not isinstance(content, Path):
+        for start in range(0, size, _CHUNK_BYTES):
+            yield memoryview(content)[start : start + _CHUNK_BYTES]
+        return
+    with content.open("rb") as stream:
+        while size:
+            chunk = stream.read(min(size, _CHUNK_BYTES))
+            if not chunk:
+                raise OSError(f"{content} has been cut while it was read; try again when nobody writes to it")
+            size -= len(chunk)
+            yield chunk
 
 
 class _Gzipped:

@@ -22,6 +22,7 @@ from .registry_authorization import Authorization, with_authorization
 
 if TYPE_CHECKING:
     from requests import Response, Session
+    from requests.adapters import HTTPAdapter
 
 __all__ = ["RegistryConnection"]
 
@@ -128,7 +129,7 @@ class RegistryConnection:
 
     def _speaks_tls(self) -> bool:
         """Whether a registry on this machine has TLS. Its certificate is checked later, with the requests."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without authorities, which take long to read
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         parts = urlsplit(f"https://{self._address}")
         try:
@@ -156,7 +157,7 @@ class RegistryConnection:
                 data = body() if body is not None else None
                 if isinstance(data, BlobUpload):
                     stack.enter_context(data)
-                response = self._connected().request(
+                response = self._connected(url).request(
                     method,
                     url,
                     headers=dict(headers),
@@ -178,10 +179,12 @@ class RegistryConnection:
             registry=self.host,
         )
 
-    def _connected(self) -> Session:
+    def _connected(self, url: str) -> Session:
         with self._lock:
             if self._session is None:
-                self._session = _new_session(self._address)
+                self._session = _new_session()
+            if url.startswith("https://") and "https://" not in self._session.adapters:
+                self._session.mount("https://", _adapter(_trusting(self._address)))
             return self._session
 
     def check(self, response: Response, what: str, expected: set[int], *, missing: str | None = None) -> None:
@@ -232,10 +235,20 @@ class RegistryConnection:
         return RegistryProblem(text, registry=self.host)
 
 
-def _new_session(address: str) -> Session:
-    """A session that trusts the authorities this machine trusts, and those docker was told of for this registry."""
+def _new_session() -> Session:
+    """A session without TLS as yet: for a registry without it the authorities need not be read."""
     from requests import Session
-    from requests.adapters import HTTPAdapter
+
+    session = Session()
+    session.trust_env = False  # it would put the passwords of ~/.netrc in the place of ours
+    session.headers["User-Agent"] = "tg-delivery"
+    session.adapters.clear()
+    session.mount("http://", _adapter())
+    return session
+
+
+def _trusting(address: str) -> ssl.SSLContext:
+    """TLS that trusts the authorities this machine trusts, and those docker was told of for this registry."""
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     context = ssl.create_default_context()
@@ -245,20 +258,23 @@ def _new_session(address: str) -> Session:
     for folder in (Path("/etc/docker/certs.d"), Path.home() / ".docker/certs.d"):
         for file in sorted((folder / address).glob("*.crt")):
             context.load_verify_locations(file)
+    return context
+
+
+def _adapter(context: ssl.SSLContext | None = None) -> HTTPAdapter:
+    """Sends big pieces; with a context, over TLS that trusts nobody else."""
+    from requests.adapters import HTTPAdapter
+
+    settings: dict[str, Any] = {"blocksize": _CHUNK_BYTES, **({} if context is None else {"ssl_context": context})}
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
-            super().init_poolmanager(*arguments, **more, ssl_context=context, blocksize=_CHUNK_BYTES)
+            super().init_poolmanager(*arguments, **more, **settings)
 
         def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
-            return super().proxy_manager_for(proxy, **more, ssl_context=context, blocksize=_CHUNK_BYTES)
+            return super().proxy_manager_for(proxy, **more, **settings)
 
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
             conn.cert_reqs = "CERT_REQUIRED"  # and no authorities but those of the context
 
-    session = Session()
-    session.trust_env = False  # it would put the passwords of ~/.netrc in the place of ours
-    session.headers["User-Agent"] = "tg-delivery"
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, Adapter())
-    return session
+    return Adapter()
