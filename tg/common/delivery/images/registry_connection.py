@@ -269,10 +269,10 @@ def _adapter(context: ssl.SSLContext | None = None) -> HTTPAdapter:
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
-            super().init_poolmanager(*arguments, **more, **settings)
+            super().init_poolmanager(*arguments, **(more | settings))
 
         def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
-            return super().proxy_manager_for(proxy, **more, **settings)
+            return super().proxy_manager_for(proxy, **(more | settings))
 
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
             conn.cert_reqs = "CERT_REQUIRED"  # and no authorities but those of the context
