@@ -211,6 +211,21 @@ def test_a_wheel_for_another_platform_is_refused_in_the_resolvers_words(index: P
         Lock.of(["compiled"], PYTHON, PLATFORM)
 
 
+def test_resolving_for_another_python_neither_looks_for_it_nor_downloads_it(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(index, "plain", {"plain.py": b""})
+    asked = tmp_path / "asked"
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "python3", "python3.14"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\ntouch {asked}\nexit 1\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert [pin.name for pin in Lock.of(["plain"], "3.14", PLATFORM).pins] == ["plain"]
+    assert not asked.exists()
+
+
 def test_renewing_takes_what_is_there_now(index: Path) -> None:
     write_wheel(index, "plain", {"plain.py": b""})
     assert [pin.version for pin in Lock.of(["plain"], PYTHON, PLATFORM).pins] == ["1.0.0"]

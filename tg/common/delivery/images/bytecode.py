@@ -49,7 +49,7 @@ class Interpreter:
         if version == "{}.{}".format(*sys.version_info[:2]) and sys.implementation.name == "cpython":
             return cls(version, sys.executable, sys.implementation.cache_tag or "")
         found = run_uv(
-            ["python", "find", "--system", "--no-python-downloads", "--no-project", version],
+            ["python", "find", "--system", "--no-project", version],
             purpose=f"looking for Python {version}, which compiles for an image with it (uv python install {version} brings it),",
         )
         return cls(version, found.strip(), f"cpython-{version.replace('.', '')}")

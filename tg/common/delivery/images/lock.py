@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,8 @@ class Lock:
         file = Loc.images / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
         if renew or not file.exists():
             form = ["--generate-hashes", "--no-header", "--no-annotate"]
-            target = ["--python-version", python, "--python-platform", platform.uv_name]
+            # It runs with this Python whatever it resolves for, and looks for no other: that can take seconds.
+            target = ["--python", sys.executable, "--python-version", python, "--python-platform", platform.uv_name]
             text = _resolved(
                 [*form, *target, *_binary_options(built)], requirements, f"for Python {python} on {platform}"
             )
