@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,6 +169,27 @@ except OSError:
     assert (tmp_path / "results/link").readlink() == Path("below/shout.txt")
     assert (tmp_path / "in/deep/words.txt").read_text() == "hello"
     run.remove()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="every Python 3.12 has the filter")
+def test_a_python_without_filters_brings_back_the_same(
+    ssh_host: str, deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    package = deliver(
+        """
+import os
+open("out/kept.txt", "w").write("kept")
+os.symlink("kept.txt", "out/link")
+os.symlink("/etc/passwd", "out/away")
+"""
+    )
+    with DockerExecutor(host=ssh_host, outputs={"out": tmp_path / "results"}) as executor:
+        run = executor.start(package)
+        assert run.wait() == 0
+        run.remove()
+    assert sorted(os.listdir(tmp_path / "results")) == ["kept.txt", "link"]
+    assert (tmp_path / "results/link").read_text() == "kept"
 
 
 def test_a_container_that_does_not_start_is_not_left_behind(deliver: Deliver, tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ class ContainerRun:
                 return
             with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
-                    opened = archive.extractfile(member)
+                    opened = archive.extractfile(member) if member.isfile() else None
                     if opened is not None:
                         with to.open("wb") as file:
                             while chunk := opened.read(_CHUNK_BYTES):
@@ -246,6 +246,7 @@ class ContainerRun:
 
 def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
     """Unpack a folder of the container here, but for what in it would lead out of the folder (PEP 706)."""
+    tarfile = _filtering_tarfile()
     chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
     folder.mkdir(parents=True, exist_ok=True)
     with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -258,6 +259,15 @@ def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
                     archive.extract(member, folder, filter="data")
                 except tarfile.FilterError as error:
                     Logger.warning(f"{member.name} of the output {name} stays in the container: {error}")
+
+
+def _filtering_tarfile() -> Any:
+    """`tarfile` with the filters of PEP 706, which 3.10 and 3.11 have from some patch on: Debian 12's 3.11.2 does not."""
+    if hasattr(tarfile, "data_filter"):
+        return tarfile
+    from backports import tarfile as backported
+
+    return backported
 
 
 class _Stream:
