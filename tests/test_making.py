@@ -175,18 +175,19 @@ def test_working_directory_and_environment_are_untouched(project: Project) -> No
     )
 
 
-def test_interrupting_leaves_no_file(project: Project) -> None:
-    project.write("tg/my/job.py", "class Job:\n    def __init__(self):\n        self.big = bytes(50_000_000)\n")
-    code = """
-import threading, _thread, os, sys, time
+@pytest.mark.parametrize("moment", ["open", "os.rename"])
+def test_interrupting_leaves_no_file(project: Project, moment: str) -> None:
+    project.write("tg/my/job.py", "class Job:\n    def __init__(self):\n        self.big = bytes(5_000_000)\n")
+    code = f"""
+import _thread, os, sys
 from tg.my.job import Job
 from tg.common.delivery.delivery import Packaging
-def interrupt():
-    while not os.path.isdir('out') or not os.listdir('out'):
-        time.sleep(0.0005)
-    _thread.interrupt_main()
-threading.Thread(target=interrupt, daemon=True).start()
-packaging = Packaging('my_job', '1.0.0', dict(job=Job(), more=[bytes(30_000_000 + i) for i in range(10)]))
+def interrupt(event, arguments):
+    if event == {moment!r} and os.path.realpath('out') in os.path.realpath(os.fsdecode(arguments[0])):
+        _thread.interrupt_main()
+packaging = Packaging('my_job', '1.0.0', dict(job=Job(), more=[bytes(3_000_000 + i) for i in range(10)]))
+os.mkdir('out')
+sys.addaudithook(interrupt)
 try:
     packaging.make_package('out')
 except KeyboardInterrupt:
