@@ -175,7 +175,9 @@ def test_it_stops_in_time_when_it_is_told_to(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("image_cache")
-def test_dependencies_of_both_lists_are_installed_and_have_bytecode(project: Project) -> None:
+def test_dependencies_of_both_lists_are_installed_and_have_bytecode(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
     project.write(
         "tg/my/job.py",
         """
@@ -199,6 +201,10 @@ def test_dependencies_of_both_lists_are_installed_and_have_bytecode(project: Pro
     containering = Containering.from_package(package)
     containering.dependencies = (DependencyList("shared", ["pluggy"]),)
     image = containering.compose(package)
+    assert caplog.messages[-1].startswith("Installing 2 distributions for linux/amd64 into layers")
+    caplog.clear()
+    assert containering.compose(package).id == image.id
+    assert caplog.messages == []  # they are there
     containering.pusher.push(image)
     printed = docker("run", "--rm", "deps_job:1.0.0")
     assert "/opt/tg/lib/python3.11/site-packages/iniconfig/__init__.py True" in printed

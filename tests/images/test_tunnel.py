@@ -183,6 +183,10 @@ def test_the_engine_is_found_as_the_docker_cli_finds_it(tmp_path: Path, monkeypa
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@server")
     assert EngineAddress.find().url == "ssh://me@server"
     assert EngineAddress.find("unix:///other.sock").url == "unix:///other.sock"
+    with pytest.raises(
+        EngineProblem, match=r"server is no address of an engine\. For the one of a server: ssh://server"
+    ):
+        EngineAddress.find("server")
 
 
 def test_noise_of_a_login_shell_is_no_greeting(ssh_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

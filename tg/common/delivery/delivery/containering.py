@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...logger import Logger
 from ..images.base_image import BaseImage
+from ..images.dependency_layers import kept_layers
 from ..images.derived_base import derived_base
 from ..images.engine import Engine
 from ..images.engine_pusher import EnginePusher
@@ -95,8 +96,7 @@ class Containering:
         image = self.compose(packaging.package_location)
         self.image_reference = self.pusher.push(image)
         self.image, self.image_tag = image, image.tag
-        if not self.silent:
-            Logger.info(f"{self.image_reference} is {image.id}")
+        self._say(f"{self.image_reference} is {image.id}")
         return self
 
     def compose(self, package: str | PathLike[str]) -> Image:
@@ -118,10 +118,18 @@ class Containering:
         name = self.base_image or f"python:{self.python_version}-slim"
         platform = self._platform(name)
         lock = Lock.of(requirements, self.python_version, platform, from_source=self.from_source, renew=self.renew)
+        if self.renew or BaseImage.remembered(name, platform) is None:
+            self._say(f"Looking for the base image {name} for {platform}, which is then kept")
         base = BaseImage.find(name, platform, self._connect, renew=self.renew)
+        if kept_layers(lock) is None:
+            self._say(f"Installing {len(lock.wheels)} distributions for {platform} into layers, which are then kept")
         if self.system_packages or lock.sources:
             base = derived_base(base, lock, self.system_packages, self._connect)
         return Recipe(self.image_name, tag, base, lock, built, dict(self.labels), dict(self.environment)).compose()
+
+    def _say(self, line: str) -> None:
+        if not self.silent:
+            Logger.info(line)
 
     def _platform(self, base: str) -> Platform:
         libc = self.libc or ("musl" if "alpine" in base else "glibc")

@@ -32,7 +32,7 @@ from .layer_writer import LayerFile, write_layer
 from .lock import Lock, Pin
 from .uv import run_uv
 
-__all__ = ["dependency_layers"]
+__all__ = ["dependency_layers", "kept_layers"]
 
 FORMAT = 1
 """It changes when layers made of the same pins get other bytes."""
@@ -60,12 +60,8 @@ def dependency_layers(lock: Lock, interpreter: Interpreter) -> tuple[Layer, ...]
 
     `interpreter` compiles them; it is of the image's version. Raises `DependencyProblem` when uv cannot install one.
     """
-    if not lock.wheels:
-        return ()
-    keys = _noted(f"lock-{lock.digest}") or []
-    layers = [layer for key in keys if (layer := _kept(key)) is not None]
-    if keys and len(layers) == len(keys):
-        return tuple(layers)
+    if (layers := kept_layers(lock)) is not None:
+        return layers
     (Loc.images / "blobs/sha256").mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=Loc.images, prefix="tmp-") as name:
         folder = Path(name)
@@ -77,6 +73,13 @@ def dependency_layers(lock: Lock, interpreter: Interpreter) -> tuple[Layer, ...]
             list(pool.map(lambda group: _write(group, _paths(group, installed), folder, interpreter), missing))
     _note(f"lock-{lock.digest}", [group.key for group in groups])
     return tuple(layer for group in groups if (layer := _kept(group.key)) is not None)
+
+
+def kept_layers(lock: Lock) -> tuple[Layer, ...] | None:
+    """The layers of a lock as they were made before; `None` where one is still to be made."""
+    keys = (_noted(f"lock-{lock.digest}") or []) if lock.wheels else []
+    layers = [layer for key in keys if (layer := _kept(key)) is not None]
+    return None if len(layers) < len(keys) or (lock.wheels and not keys) else tuple(layers)
 
 
 def _install(lock: Lock, folder: Path, interpreter: Interpreter) -> dict[str, list[str]]:

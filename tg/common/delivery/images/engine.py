@@ -40,6 +40,10 @@ class EngineAddress:
         from docker.utils import kwargs_from_env
 
         if host is not None:
+            if "://" not in host:
+                raise EngineProblem(
+                    f"{host} is no address of an engine. For the one of a server: ssh://{host}.", host=host
+                )
             return cls(host)
         if os.environ.get("DOCKER_HOST"):
             found = kwargs_from_env()
