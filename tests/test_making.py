@@ -179,9 +179,10 @@ def test_working_directory_and_environment_are_untouched(project: Project) -> No
 def test_interrupting_leaves_no_file(project: Project, moment: str) -> None:
     project.write("tg/my/job.py", "class Job:\n    def __init__(self):\n        self.big = bytes(5_000_000)\n")
     code = f"""
-import _thread, os, sys
+import _thread, os, signal, sys
 from tg.my.job import Job
 from tg.common.delivery.delivery import Packaging
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
 def interrupt(event, arguments):
     if event == {moment!r} and os.path.realpath('out') in os.path.realpath(os.fsdecode(arguments[0])):
         _thread.interrupt_main()
