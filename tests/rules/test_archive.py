@@ -31,7 +31,7 @@ def made(members: dict[str, tuple[bytes, bool]]) -> bytes:
 
 @given(MEMBERS)
 def test_what_was_written_is_read_again(members: dict[str, tuple[bytes, bool]]) -> None:
-    read = Archive(made(members))
+    read = Archive.of_bytes(made(members))
     read.check_seal()
     assert {name: (bytes(read.data(name)), entry.executable) for name, entry in read.entries.items()} == members
 
@@ -58,26 +58,26 @@ def test_every_altered_byte_is_noticed(bit: int) -> None:
         altered = bytearray(SMALL)
         altered[position] ^= 1 << bit
         with pytest.raises(ArchiveError):
-            Archive(bytes(altered)).check_seal()
+            Archive.of_bytes(bytes(altered)).check_seal()
 
 
 def test_every_cut_is_noticed() -> None:
     for length in range(len(SMALL)):
         with pytest.raises(ArchiveError):
-            Archive(SMALL[:length]).check_seal()
+            Archive.of_bytes(SMALL[:length]).check_seal()
 
 
 def test_what_is_added_is_noticed() -> None:
     for altered in (SMALL + b"x", b"x" + SMALL, SMALL + SMALL):
         with pytest.raises(ArchiveError):
-            Archive(altered).check_seal()
+            Archive.of_bytes(altered).check_seal()
 
 
 def test_the_data_of_big_members_is_left_to_their_own_hashes() -> None:
     content = made({"big": (bytes(70_000), False), "small": (b"x", False)})
     altered = bytearray(content)
     altered[1000] ^= 1
-    assert Archive(bytes(altered)).check_seal() == Archive(content).check_seal()
+    assert Archive.of_bytes(bytes(altered)).check_seal() == Archive.of_bytes(content).check_seal()
 
 
 def test_members_of_four_gigabytes_have_headers_that_zip_readers_know(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_members_of_four_gigabytes_have_headers_that_zip_readers_know(monkeypatc
         monkeypatch.setattr(archive, "_COUNT_LIMIT", count)
         members = {"a": (b"1234567", False), "b": (b"12345678", True), "c": (b"", False)}
         content = made(members)
-        read = Archive(content)
+        read = Archive.of_bytes(content)
         read.check_seal()
         assert {name: bytes(read.data(name)) for name in read.entries} == {
             name: data for name, (data, _) in members.items()
@@ -135,4 +135,4 @@ def test_random_changes_of_many_bytes_are_noticed() -> None:
             altered[chance.randrange(len(altered))] = chance.randrange(256)
         if bytes(altered) != SMALL:
             with pytest.raises(ArchiveError):
-                Archive(bytes(altered)).check_seal()
+                Archive.of_bytes(bytes(altered)).check_seal()

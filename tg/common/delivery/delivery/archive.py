@@ -10,15 +10,20 @@ twice. The seal is what identifies a package.
 from __future__ import annotations
 
 import hashlib
-import mmap
+import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["BIG_BYTES", "Archive", "ArchiveError", "Entry", "write_archive"]
+__all__ = ["BIG_BYTES", "MEMBERS_LIMIT", "Archive", "ArchiveError", "Entry", "write_archive"]
 
 BIG_BYTES = 64 * 1024
+MEMBERS_LIMIT = 100_000
+"""How many members a package may have. With the two below, what a hostile file can make its reader take is bounded."""
+
+_DIRECTORY_LIMIT_BYTES = 64 * 1024 * 1024
+_SMALL_LIMIT_BYTES = 512 * 1024 * 1024
 
 _SEAL = b"tg-package sha256:"
 _COMMENT_LENGTH = len(_SEAL) + 64
@@ -80,83 +85,144 @@ def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryvi
 
 
 class Archive:
-    """An archive in memory, mapped or not. Opening checks its form; `check_seal` its content, but for big members."""
+    """An archive, read once: opening checks its form, `check_seal` its content, but for the data of big members.
 
-    def __init__(self, data: bytes | mmap.mmap) -> None:
-        """Raises `ArchiveError` when this is no zip file, or not in the canonical form."""
-        self._data = data
+    Every byte but those is read when it is opened, one time, and kept: what is checked is what is given out, whatever
+    happens to the file meanwhile. `read(offset, size)` gives bytes of it, all of them or fewer at its end.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        """Raises `ArchiveError` when this is no zip file, not in the canonical form, or has more than one may have."""
+        self._read = read
+        self._size = size
         self.entries: dict[str, Entry] = {}
+        self._parts: list[bytes] = []
+        self._small: dict[str, memoryview] = {}
         try:
-            directory_offset, size, count = self._read_end()
-            end = 0
-            for entry, header_length, central in self._read_directory(directory_offset, size, count):
-                local, canonical = _headers(
-                    entry.name.encode(), entry.crc, entry.size, entry.executable, entry.header_offset
-                )
-                here = self._data[entry.header_offset : entry.header_offset + header_length]
-                if entry.header_offset != end or here != local or central != canonical:
-                    raise ArchiveError(f"is not as it was made: the header of {entry.name!r} was altered")
-                if entry.name in self.entries:
-                    raise ArchiveError(f"has the member {entry.name} twice")
-                self.entries[entry.name] = entry
-                end = entry.data_offset + entry.size
-            if end != directory_offset:
-                raise ArchiveError("is not as it was made: something lies between its members and their directory")
+            self._open()
         except (struct.error, UnicodeDecodeError, IndexError, OverflowError) as error:
             raise ArchiveError(f"is cut off or altered ({error})") from error
 
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Archive:
+        """An archive that is in memory."""
+        return cls(lambda offset, size: data[offset : offset + size], len(data))
+
+    @classmethod
+    def of_file(cls, descriptor: int) -> Archive:
+        """An archive in an open file."""
+        return cls(lambda offset, size: _read_all(descriptor, offset, size), os.fstat(descriptor).st_size)
+
     def data(self, name: str) -> memoryview:
-        """The bytes of a member."""
-        entry = self.entries[name]
-        return memoryview(self._data)[entry.data_offset : entry.data_offset + entry.size]
+        """The bytes of a small member, as they were when the archive was opened."""
+        return self._small[name]
 
     def check_seal(self) -> str:
         """Hash what the seal covers, and return the seal. Raises `ArchiveError` when it is another."""
         digest = hashlib.sha256()
-        done = 0
-        with memoryview(self._data) as view:
-            for entry in self.entries.values():
-                if entry.size >= BIG_BYTES:
-                    digest.update(view[done : entry.data_offset])
-                    done = entry.data_offset + entry.size
-            digest.update(view[done : len(view) - 64])
-            if bytes(view[-64:]) != digest.hexdigest().encode():
-                raise ArchiveError("was altered after it was made: its seal does not fit")
+        for part in self._parts:
+            digest.update(part)
+        if self._seal != digest.hexdigest().encode():
+            raise ArchiveError("was altered after it was made: its seal does not fit")
         return digest.hexdigest()
 
-    def _read_end(self) -> tuple[int, int, int]:
-        """Offset and size of the directory, and how many members it has."""
-        position = len(self._data) - _COMMENT_LENGTH - _END.size
-        if position < 0 or self._data[position : position + 4] != b"PK\x05\x06":
+    def _open(self) -> None:
+        end, directory_offset, size, count = self._read_end()
+        if count > MEMBERS_LIMIT or size > _DIRECTORY_LIMIT_BYTES:
+            raise ArchiveError(f"has {count} members; a package has {MEMBERS_LIMIT} at most")
+        directory = self._exactly(directory_offset, size)
+        done = position = small = 0
+        waiting: list[tuple[Entry, bytes]] = []
+        for entry, canonical in _read_directory(directory, count):
+            local, central = _headers(
+                entry.name.encode(), entry.crc, entry.size, entry.executable, entry.header_offset
+            )
+            if entry.header_offset != position or central != canonical:
+                raise ArchiveError(f"is not as it was made: the header of {entry.name!r} was altered")
+            if entry.name in self.entries:
+                raise ArchiveError(f"has the member {entry.name} twice")
+            self.entries[entry.name] = entry
+            position = entry.data_offset + entry.size
+            waiting.append((entry, local))
+            if entry.size >= BIG_BYTES:
+                self._take(done, entry.data_offset, waiting)
+                done = position
+            else:
+                small += entry.size
+                if small > _SMALL_LIMIT_BYTES:
+                    raise ArchiveError(f"has more in small members than {_SMALL_LIMIT_BYTES} bytes, up to {entry.name}")
+        if position != directory_offset:
+            raise ArchiveError("is not as it was made: something lies between its members and their directory")
+        self._take(done, position, waiting)
+        self._parts += [directory, end[:-64]]
+        self._seal = end[-64:]
+
+    def _take(self, start: int, end: int, waiting: list[tuple[Entry, bytes]]) -> None:
+        """Read what lies between the data of two big members: the headers that are `waiting`, and small data."""
+        part = self._exactly(start, end - start)
+        view = memoryview(part)
+        for entry, local in waiting:
+            begin = entry.data_offset - start
+            if part[entry.header_offset - start : begin] != local:
+                raise ArchiveError(f"is not as it was made: the header of {entry.name!r} was altered")
+            if entry.size < BIG_BYTES:
+                self._small[entry.name] = view[begin : begin + entry.size]
+        self._parts.append(part)
+        waiting.clear()
+
+    def _exactly(self, offset: int, size: int) -> bytes:
+        data = self._read(offset, size)
+        if len(data) != size:
+            raise ArchiveError("was cut while it was read")
+        return data
+
+    def _read_end(self) -> tuple[bytes, int, int, int]:
+        """What follows the directory; offset and size of the directory, and how many members it has."""
+        length = min(self._size, _END_64.size + _LOCATOR_64.size + _END.size + _COMMENT_LENGTH)
+        tail = self._exactly(self._size - length, length)
+        position = length - _COMMENT_LENGTH - _END.size
+        if position < 0 or tail[position : position + 4] != b"PK\x05\x06":
             raise ArchiveError(
                 "has no seal at its end: it is cut off, was repacked, or is no package at all (an ordinary wheel is for pip)"
             )
-        *_, count, size, offset, _length = _END.unpack_from(self._data, position)
-        if offset == _LIMIT or size == _LIMIT or count == _COUNT_LIMIT:
-            record = position - _LOCATOR_64.size - _END_64.size
-            *_, count, size, offset = _END_64.unpack_from(self._data, record)
-        if self._data[offset + size : len(self._data) - 64] != _end(offset, size, count):
+        *_, count, size, offset, _length = _END.unpack_from(tail, position)
+        if (offset == _LIMIT or size == _LIMIT or count == _COUNT_LIMIT) and position:
+            *_, count, size, offset = _END_64.unpack_from(tail)
+        end = _end(offset, size, count)
+        if offset + size + len(end) + 64 != self._size or tail[-64 - len(end) : -64] != end:
             raise ArchiveError("is not as it was made: its end was altered")
-        return offset, size, count
+        return tail[-64 - len(end) :], offset, size, count
 
-    def _read_directory(self, position: int, size: int, count: int) -> Iterator[tuple[Entry, int, bytes]]:
-        end = position + size
-        for _ in range(count):
-            fields = _CENTRAL.unpack_from(self._data, position)
-            crc, stored, name_length, extra_length = fields[7], fields[8], fields[10], fields[11]
-            attributes, offset = fields[15], fields[16]
-            name_end = position + _CENTRAL.size + name_length
-            name = self._data[position + _CENTRAL.size : name_end].decode()
-            if extra_length:
-                values = iter(struct.unpack_from(f"<{(extra_length - 4) // 8}Q", self._data, name_end + 4))
-                stored = (next(values, 0), next(values, 0))[1] if stored == _LIMIT else stored
-                offset = next(values, 0) if offset == _LIMIT else offset
-            header_length = _LOCAL.size + name_length + (20 if stored >= _LIMIT else 0)
-            entry = Entry(name, crc, stored, attributes == _EXECUTABLE_MODE, offset, offset + header_length)
-            yield entry, header_length, self._data[position : name_end + extra_length]
-            position = name_end + extra_length
-        if position != end:
-            raise ArchiveError("is not as it was made: its directory has another length than it says")
+
+def _read_all(descriptor: int, offset: int, size: int) -> bytes:
+    """Bytes of a file, which one call gives no more than 2 GiB of (`man 2 read`)."""
+    parts = []
+    while size and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        offset += len(part)
+        size -= len(part)
+    return b"".join(parts) if len(parts) != 1 else parts[0]
+
+
+def _read_directory(directory: bytes, count: int) -> Iterator[tuple[Entry, bytes]]:
+    """Each member, and the bytes that say so."""
+    position = 0
+    for _ in range(count):
+        fields = _CENTRAL.unpack_from(directory, position)
+        crc, stored, name_length, extra_length = fields[7], fields[8], fields[10], fields[11]
+        attributes, offset = fields[15], fields[16]
+        name_end = position + _CENTRAL.size + name_length
+        name = directory[position + _CENTRAL.size : name_end].decode()
+        if extra_length:
+            values = iter(struct.unpack_from(f"<{(extra_length - 4) // 8}Q", directory, name_end + 4))
+            stored = (next(values, 0), next(values, 0))[1] if stored == _LIMIT else stored
+            offset = next(values, 0) if offset == _LIMIT else offset
+        header_length = _LOCAL.size + name_length + (20 if stored >= _LIMIT else 0)
+        entry = Entry(name, crc, stored, attributes == _EXECUTABLE_MODE, offset, offset + header_length)
+        yield entry, directory[position : name_end + extra_length]
+        position = name_end + extra_length
+    if position != len(directory):
+        raise ArchiveError("is not as it was made: its directory has another length than it says")
 
 
 def _headers(name: bytes, crc: int, size: int, executable: bool, offset: int) -> tuple[bytes, bytes]:

@@ -22,10 +22,13 @@ from .facts import PackageFacts, check_requires_python
 from .origins import Origins, distribution_names
 from .package_files import init_text, main_text, wheel_metadata
 from .pickling import PickledResource
-from .snapshot import Snapshot
-from .wheel import Member, wheel_file_name
+from .snapshot import Snapshot, SnapshotFile
+from .wheel import Member, same_place, wheel_file_name
 
 __all__ = ["Plan", "Settings"]
+
+_FILES_LIMIT = 90_000
+"""How many files of the source tree a package takes: what its reader takes (`MEMBERS_LIMIT`), less room for resources."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,9 @@ class Plan:
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
-        if closure.problems:
-            raise UndeliverableSource("source tree cannot be delivered", closure.problems)
+        problems = [*_place_problems(snapshot), *closure.problems]
+        if problems:
+            raise UndeliverableSource("source tree cannot be delivered", problems)
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
         root, source = snapshot.tree.root, snapshot.digest()
@@ -161,6 +165,23 @@ def _checked_python(specifier: str) -> str:
     except ValueError as error:
         raise InvalidName(f"requires_python={specifier!r}: {error}.", given=specifier, nearest=">=3.10") from error
     return specifier
+
+
+def _place_problems(snapshot: Snapshot) -> Iterable[str]:
+    """What no reader of a package takes: too many files, and two that are one where case does not count."""
+    if len(snapshot.files) > _FILES_LIMIT:
+        yield (
+            f"tg/ has {len(snapshot.files)} files that travel, and a package takes {_FILES_LIMIT}. Name what the job does not "
+            f"need in .deliveryignore."
+        )
+    places: dict[str, SnapshotFile] = {}
+    for file in snapshot.files:
+        other = places.setdefault(same_place(file.path), file)
+        if other is not file:
+            yield (
+                f"{other.source.location} and {file.source.location} are one file on systems where case does not count. "
+                f"Rename one."
+            )
 
 
 def _content_digest(

@@ -13,6 +13,9 @@ import json
 import mmap
 import os
 import re
+import stat
+import struct
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +29,23 @@ from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
 from .digests import Digests
 from .facts import PackageFacts
 
-__all__ = ["BIG_BYTES", "Member", "RecordedFile", "WheelReader", "wheel_file_name", "write_wheel"]
+__all__ = [
+    "BIG_BYTES",
+    "METADATA_FILES",
+    "Member",
+    "RecordedFile",
+    "WheelReader",
+    "same_place",
+    "wheel_file_name",
+    "write_wheel",
+]
+
+METADATA_FILES = ("METADATA", "WHEEL", "MANIFEST.dsse.json", "RECORD")
+"""All that the folder `.dist-info` of a package may hold: what else pip knows would run something, or write elsewhere."""
 
 _CHUNK_BYTES = 256 * 1024
+_END_BYTES = 22 + 0xFFFF  # the end of a zip file with the longest comment
+_EXPLAINED_BYTES = 4 * 1024 * 1024
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile('[",\\s]')
 _UNSAFE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|^[A-Za-z]:|[\x00-\x1f]")
@@ -81,6 +98,11 @@ def wheel_file_name(name: str, version: str) -> str:
     return f"{name}-{version}-py3-none-any.whl"
 
 
+def same_place(path: str) -> str:
+    """What two paths have in common that are one file on some systems: case, and how accents are written, do not count."""
+    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path.casefold())
+
+
 def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata: Mapping[str, bytes]) -> str:
     """Write a wheel and return its seal, in hexadecimal digits.
 
@@ -122,16 +144,15 @@ class WheelReader:
 
     def _open(self) -> None:
         path = self.path
+        if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            raise PackageRejected(f"{path} cannot be opened: it is no file.", path=path)
         try:
-            data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-            reason = error.strerror if isinstance(error, OSError) else "it is empty"
-            raise PackageRejected(f"{path} cannot be opened: {reason}.", path=path) from error
-        try:
-            self._archive = Archive(data)
+            self._archive = Archive.of_file(self._file.fileno())
         except ArchiveError as error:
             self._explain()
             raise self.rejected(f"{error}. Copy or deliver it again") from error
+        except OSError as error:
+            raise PackageRejected(f"{path} cannot be read: {error.strerror}.", path=path) from error
         self.members = self._archive.entries
         self._check_names(self.members)
         self.facts = self._read_facts()
@@ -143,14 +164,18 @@ class WheelReader:
         self._file.close()  # the mapping goes with the last view of it
 
     def data(self, member: str) -> memoryview:
-        """The bytes of a member, mapped."""
-        return self._archive.data(member)
+        """The bytes of a member: a small one as it was when this was opened, a big one mapped, and so as it is when used."""
+        entry = self.members[member]
+        if entry.size < BIG_BYTES:
+            return self._archive.data(member)
+        return memoryview(self._mapping)[entry.data_offset : entry.data_offset + entry.size]
+
+    @cached_property
+    def _mapping(self) -> mmap.mmap:
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def chunks(self, member: str) -> Iterator[memoryview]:
-        """The bytes of a member in pieces, each good until the next is asked for.
-
-        Big ones are read and not mapped: a mapping costs a fault every few pages, which is more than the copying.
-        """
+        """The bytes of a member in pieces, each read once and good until the next is asked for."""
         entry = self.members[member]
         if entry.size < BIG_BYTES:
             yield self.data(member)
@@ -201,21 +226,29 @@ class WheelReader:
         for name in files:
             if _UNSAFE.search(name):
                 raise self.rejected(f"has a member that would leave its folder: {name!r}", member=name)
-        for name in files:
+        places: dict[str, str] = {}
+        for name in sorted(files):
             folder = name.rpartition("/")[0]
             while folder:
                 if folder in files:
                     raise self.rejected(f"has a member that is a file and a folder: {folder!r}", member=folder)
                 folder = folder.rpartition("/")[0]
+            other = places.setdefault(same_place(name), name)
+            if other != name:
+                raise self.rejected(
+                    f"has two members that are one file where case does not count: {other!r} and {name!r}", member=name
+                )
 
     def _read_facts(self) -> PackageFacts:
         """The facts, from the one `package.json` there is."""
         paths = [path for path in self.members if path.count("/") == 1 and path.endswith("/package.json")]
         if len(paths) != 1:
             raise self.rejected("is no package: it has no package.json. make_package() makes one")
+        if self.members[paths[0]].size >= BIG_BYTES:
+            raise self.rejected(f"has a package.json of {self.members[paths[0]].size} bytes", member=paths[0])
         facts = self._parse_facts(bytes(self.data(paths[0])), paths[0])
-        own = (f"{facts.module_name}/", f"{facts.dist_info}/")
-        stray = [path for path in self.members if not path.startswith(own)]
+        own = {f"{facts.dist_info}/{name}" for name in METADATA_FILES}
+        stray = [path for path in self.members if not path.startswith(f"{facts.module_name}/") and path not in own]
         if paths[0] != f"{facts.module_name}/package.json" or stray:
             odd = (stray or paths)[0]
             raise self.rejected(f"has members outside its own folders, such as {odd}", member=odd)
@@ -236,12 +269,17 @@ class WheelReader:
         import zipfile
         import zlib
 
+        if self._directory_is_huge():
+            return
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = archive.infolist()
                 names = [info.orig_filename for info in members]
                 facts = [name for name in names if name.count("/") == 1 and name.endswith("/package.json")]
-                texts = [(archive.read(name), name) for name in facts]
+                texts = []
+                for name in facts:
+                    with archive.open(name) as member:  # no more of it than a sound one has: it may be a bomb
+                        texts.append((member.read(BIG_BYTES), name))
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zlib.error):
             return  # no zip file at all: the first error says as much
         self._check_names(names)
@@ -255,3 +293,13 @@ class WheelReader:
                 raise self.rejected(
                     f"has a member that is no plain stored file: {info.orig_filename}", member=info.orig_filename
                 )
+
+    def _directory_is_huge(self) -> bool:
+        """Whether reading the directory of a zip file that is none of ours would take long; it is not explained then."""
+        size = os.fstat(self._file.fileno()).st_size
+        tail = os.pread(self._file.fileno(), _END_BYTES, max(0, size - _END_BYTES))
+        position = tail.rfind(b"PK\x05\x06")
+        if position < 0 or len(tail) - position < 22:
+            return False
+        count, directory_bytes = struct.unpack_from("<HI", tail, position + 10)
+        return count == 0xFFFF or directory_bytes > _EXPLAINED_BYTES
