@@ -19,6 +19,7 @@ COMMON = REPOSITORY / "tg/common"
 ROOMS = [
     "common",
     "common.delivery.runtime",
+    "common.delivery.trust",
     "common.delivery.images",
     "common.delivery.delivery",
     "common.delivery.execution",
@@ -26,7 +27,7 @@ ROOMS = [
 """From the ground up; each may import those before it."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
-AROUND = {"backports", "certifi", "docker", "isal", "packaging", "requests", "urllib3", "uv"}
+AROUND = {"backports", "certifi", "cryptography", "docker", "isal", "packaging", "requests", "urllib3", "uv"}
 """Distributions that are used around packages, never for making or loading one; imported in functions alone."""
 
 

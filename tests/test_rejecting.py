@@ -13,6 +13,7 @@ from tg.common.delivery.delivery.archive import write_archive
 from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.delivery.wheel import Member, WheelReader
 from tg.common.delivery.runtime.errors import IncompatiblePackage, PackageRejected
+from tg.common.delivery.trust import Policy
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def file(project: Project) -> Path:
 
 def refusal(project: Project, file: Path) -> PackageRejected:
     with pytest.raises(PackageRejected) as caught:
-        Store().install(file)
+        Store().install(file, policy=Policy.any())
     assert str(file) in str(caught.value)
     assert caught.value.path == file
     store = project.home / "store"

@@ -21,6 +21,7 @@ from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.delivery.wheel import BIG_BYTES, Digests, Member, RecordedFile, WheelReader, write_wheel
 from tg.common.delivery.runtime.errors import IncompatiblePackage, PackageRejected
 from tg.common.delivery.runtime.names import UID
+from tg.common.delivery.trust import Policy
 
 UID_FOLDER = "my_job__1_0_0"
 DIST_INFO = "my_job-1.0.0.dist-info"
@@ -64,7 +65,7 @@ def made(path: Path, files: dict[str, tuple[bytes, bool]] | None = None) -> Path
 def refusal(file: Path, store: Path) -> PackageRejected:
     """The error that installing `file` into the empty folder `store` gives; nothing may be left in it."""
     with pytest.raises(PackageRejected) as caught:
-        Store(store).install(file)
+        Store(store).install(file, policy=Policy.any())
     assert not store.exists() or not os.listdir(store)
     assert caught.value.path == file
     return caught.value
@@ -73,7 +74,7 @@ def refusal(file: Path, store: Path) -> PackageRejected:
 def is_refused(file: Path, store: Path) -> bool:
     """The same as an answer, for counting over very many files."""
     try:
-        Store(store).install(file)
+        Store(store).install(file, policy=Policy.any())
     except PackageRejected:
         return not store.exists() or not os.listdir(store)
     return False
@@ -124,13 +125,14 @@ def test_the_folder_of_a_wheel_is_made(tmp_path: Path) -> None:
     assert made(tmp_path / "deep/er/x.whl").is_file()
 
 
-def test_others_may_read_a_wheel_whatever_the_mask(tmp_path: Path) -> None:
-    before = os.umask(0o077)
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_a_wheel_is_nobody_elses_to_read_whatever_the_mask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
     try:
         file = made(tmp_path / "x.whl")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_a_wheel_takes_the_place_of_one_of_its_name(tmp_path: Path) -> None:
@@ -319,7 +321,10 @@ SOUND = members_of({"__init__.py": (b"x = 1\n", False)})
 
 def test_what_is_sealed_and_in_order_is_taken(tmp_path: Path) -> None:
     """So that what follows is refused for what is wrong with it, and not for how it was made."""
-    assert Store(tmp_path / "store").install(sealed(tmp_path / "x.whl", SOUND)).module_name == UID_FOLDER
+    assert (
+        Store(tmp_path / "store").install(sealed(tmp_path / "x.whl", SOUND), policy=Policy.any()).module_name
+        == UID_FOLDER
+    )
 
 
 @pytest.mark.parametrize("name", UNSAFE)

@@ -1,7 +1,8 @@
 """Where delivery keeps its files: computed when asked for, never created by asking.
 
 `TG_HOME` names the folder; without it, `~/.local/share/tg` (`XDG_DATA_HOME` is honoured, XDG Base Directory
-Specification 0.8). Everything below it can be deleted: packages are made again, the store is filled again.
+Specification 0.8). All but `keys` and `trust` can be deleted: packages are made again, the store is filled again. Without
+`trust`, packages that were made here are so no longer, and an older one is not told from a newer.
 """
 
 from __future__ import annotations
@@ -53,6 +54,16 @@ class Locations:
     def runs(self) -> Path:
         """Runs in processes of their own, one folder for each: log, result and working folder."""
         return self.home / "runs"
+
+    @property
+    def trust(self) -> Path:
+        """What tells whom to trust: the policy, what was made here, and what was accepted last."""
+        return self.home / "trust"
+
+    @property
+    def keys(self) -> Path:
+        """Keys to sign with, where no other place is named."""
+        return self.home / "keys"
 
 
 Loc = Locations()

@@ -3,5 +3,8 @@
 The rooms, from the ground up; each imports only from those before it:
 
 - `runtime`: what runs inside a delivered package: names, unpickling, resources, entry point, versions, running
-- `delivery`: making packages and installing them
+- `trust`: who made a package, and whether that is enough to run it here: keys, manifests, policies
+- `images`: images of packages: composed, pushed, loaded
+- `delivery`: making packages and installing them; containering
+- `execution`: running packages here, in clean processes, in containers, on servers
 """

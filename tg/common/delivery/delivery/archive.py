@@ -3,8 +3,8 @@
 Any zip reader reads it; this one reads nothing else. For given members there is one archive, byte for byte: fixed
 times, one way to write a header, no gaps, nothing before or after (APPNOTE.TXT 6.3.10 of the zip format, sections 4.3
 and 4.5.3). Its comment is the *seal*: the SHA-256 of all bytes before it, leaving out only the data of members of 64 KiB
-and more, whose own hashes are listed elsewhere (RECORD). So any changed byte shows, and big data is hashed once, not
-twice. The seal is what identifies a package.
+and more, whose own hashes are listed elsewhere (RECORD, which the seal covers whatever its size). So any changed byte
+shows, and big data is hashed once, not twice. The seal is what identifies a package.
 """
 
 from __future__ import annotations
@@ -16,9 +16,24 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["BIG_BYTES", "MEMBERS_LIMIT", "Archive", "ArchiveError", "Entry", "write_archive"]
+__all__ = [
+    "BIG_BYTES",
+    "ENVELOPE_FILE",
+    "MEMBERS_LIMIT",
+    "RECORD_FILE",
+    "Archive",
+    "ArchiveError",
+    "Entry",
+    "is_big",
+    "write_archive",
+]
 
 BIG_BYTES = 64 * 1024
+RECORD_FILE = "RECORD"
+ENVELOPE_FILE = "MANIFEST.dsse.json"
+_COVERED = tuple(f".dist-info/{name}" for name in (RECORD_FILE, ENVELOPE_FILE))
+"""What speaks for others is covered by the seal itself."""
+
 MEMBERS_LIMIT = 100_000
 """How many members a package may have. With the two below, what a hostile file can make its reader take is bounded."""
 
@@ -54,6 +69,16 @@ class Entry:
     header_offset: int
     data_offset: int
 
+    @property
+    def is_big(self) -> bool:
+        """Whether its data are left to a hash elsewhere."""
+        return is_big(self.name, self.size)
+
+
+def is_big(name: str, size: int) -> bool:
+    """Whether the seal leaves out the data of a member."""
+    return size >= BIG_BYTES and not name.endswith(_COVERED)
+
 
 def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryview, int, bool]]) -> str:
     """Write members, given as name, bytes, CRC-32 and whether they are executable, in their order; return the seal."""
@@ -73,7 +98,7 @@ def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryvi
         directory.append(central)
         waiting.append(local)
         offset += len(local) + len(data)
-        if len(data) < BIG_BYTES:
+        if not is_big(name, len(data)):
             waiting.append(bytes(data))
         else:
             flush()
@@ -134,9 +159,7 @@ class Archive:
         done = position = small = 0
         waiting: list[tuple[Entry, bytes]] = []
         for entry, canonical in _read_directory(directory, count):
-            local, central = _headers(
-                entry.name.encode(), entry.crc, entry.size, entry.executable, entry.header_offset
-            )
+            local, central = _headers(entry.name.encode(), entry.crc, entry.size, entry.executable, entry.header_offset)
             if entry.header_offset != position or central != canonical:
                 raise ArchiveError(f"is not as it was made: the header of {entry.name!r} was altered")
             if entry.name in self.entries:
@@ -144,7 +167,7 @@ class Archive:
             self.entries[entry.name] = entry
             position = entry.data_offset + entry.size
             waiting.append((entry, local))
-            if entry.size >= BIG_BYTES:
+            if entry.is_big:
                 self._take(done, entry.data_offset, waiting)
                 done = position
             else:
@@ -165,7 +188,7 @@ class Archive:
             begin = entry.data_offset - start
             if part[entry.header_offset - start : begin] != local:
                 raise ArchiveError(f"is not as it was made: the header of {entry.name!r} was altered")
-            if entry.size < BIG_BYTES:
+            if not entry.is_big:
                 self._small[entry.name] = view[begin : begin + entry.size]
         self._parts.append(part)
         waiting.clear()

@@ -6,21 +6,28 @@ import hashlib
 from pathlib import Path
 
 from ..images.package_layer import BuiltPackage, PackageFile
-from .wheel import BIG_BYTES, WheelReader
+from ..trust.policy import Policy
+from .claims import claim_of_wheel
+from .wheel import WheelReader
 
 __all__ = ["read_built_package"]
 
 
-def read_built_package(file: Path) -> BuiltPackage:
-    """Read a package. Its data are mapped, not copied. Raises `PackageRejected` when it is not the one that was made."""
+def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPackage:
+    """Read a package that a policy trusts; `Policy.of_machine()` where none is given.
+
+    Small data are read once; big ones are mapped, not copied, and have to be as `sha256` says where they are used.
+    Raises `PackageRejected` when it is not the one that was made, `UntrustedPackage` when nobody who is trusted stands for
+    it.
+    """
+    policy = Policy.of_machine() if policy is None else policy
     with WheelReader(file) as wheel:
-        wheel.check_seal()
+        policy.check(claim_of_wheel(wheel, wheel.check_seal()))
         files = []
         for path, entry in wheel.members.items():
-            recorded = wheel.record.get(path)
-            if entry.size >= BIG_BYTES:  # the seal speaks for the others
-                wheel.check_hash(path, hashlib.sha256(wheel.data(path)).hexdigest())
-            sha256 = recorded.sha256 if recorded is not None else hashlib.sha256(wheel.data(path)).hexdigest()
+            sha256 = hashlib.sha256(wheel.data(path)).hexdigest()
+            if path in wheel.record:
+                wheel.check_hash(path, sha256)
             files.append(PackageFile(path, wheel.data(path), sha256, entry.executable))
         facts = wheel.facts
     return BuiltPackage(

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class PackageFacts:
 
     `requires_python` is a specifier as in wheel metadata (`>=3.10`), `dependencies` are requirements (PEP 508) by the
     name of their list, `resources` the payload's keys, `content` and `source` SHA-256 digests in hexadecimal digits: of
-    source, payload and needs together, which no UID is part of, and of the source tree alone.
+    source, payload and needs together, which no UID is part of, and of the source tree alone. `built_with` is the Python that
+    made it (`3.11`), this one by default.
     """
 
     uid: UID
@@ -41,6 +42,7 @@ class PackageFacts:
     resources: tuple[str, ...]
     content: str
     source: str
+    built_with: str = field(default_factory=lambda: ".".join(map(str, sys.version_info[:2])))
 
     @property
     def module_name(self) -> str:
@@ -77,7 +79,7 @@ class PackageFacts:
         content = {
             "format": FORMAT,
             **self.properties,
-            "python": {"requires": self.requires_python, "built_with": ".".join(map(str, sys.version_info[:2]))},
+            "python": {"requires": self.requires_python, "built_with": self.built_with},
             "dependencies": {name: list(requirements) for name, requirements in self.dependencies.items()},
             "resources": list(self.resources),
             "digests": {"content": self.content, "source": self.source},
@@ -131,6 +133,7 @@ class PackageFacts:
             resources=tuple(content["resources"]),
             content=content["digests"]["content"],
             source=content["digests"]["source"],
+            built_with=str(content["python"]["built_with"]),
         )
 
 

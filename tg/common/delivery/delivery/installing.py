@@ -14,6 +14,8 @@ from ...logger import Logger
 from ..runtime.entry_point import EntryPoint
 from ..runtime.errors import IncompatiblePackage, PackageNotFound
 from ..runtime.module_tree import ModuleTree
+from ..trust.policy import Policy
+from .claims import claim_of_pip
 from .facts import PackageFacts, python_satisfies
 from .store import InstalledPackage, Store
 
@@ -21,7 +23,11 @@ __all__ = ["get_loader_from_installed_package", "install_package_and_get_loader"
 
 
 def install_package_and_get_loader(
-    package_location: str | PathLike[str], *, silent: bool = False, install_dependencies: bool = True
+    package_location: str | PathLike[str],
+    *,
+    silent: bool = False,
+    install_dependencies: bool = True,
+    policy: Policy | None = None,
 ) -> EntryPoint:
     """Install a package file and return its entry point.
 
@@ -29,11 +35,12 @@ def install_package_and_get_loader(
     UID, the new one takes its place: new loads get the new code, objects of the old keep theirs.
 
     With `install_dependencies`, requirements that are missing are installed with uv, or pip where uv is not there.
-    Raises `PackageRejected` for a file that is not the package that was made, `IncompatiblePackage` when it needs a
+    `policy` says which packages are trusted; without one it is the machine's (`Policy.of_machine`), and where that says
+    nothing, what this user has made on this machine. Raises `UntrustedPackage` for others, `PackageRejected` for a file that is not the package that was made, `IncompatiblePackage` when it needs a
     newer Python or a newer delivery, `DependencyProblem` when requirements are missing or conflict with what is
     installed; nothing has been imported then.
     """
-    package = Store().install(Path(package_location).absolute())
+    package = Store().install(Path(package_location).absolute(), policy=policy)
     if package.facts.requirements():
         from .requirements import install_missing
 
@@ -41,12 +48,17 @@ def install_package_and_get_loader(
     return _entry_point(package, silent=silent)
 
 
-def get_loader_from_installed_package(name: str, version: str | None = None, *, silent: bool = True) -> EntryPoint:
+def get_loader_from_installed_package(
+    name: str, version: str | None = None, *, silent: bool = True, policy: Policy | None = None
+) -> EntryPoint:
     """The entry point of a package that is installed: in the store, or by pip.
 
-    `name` is a UID (`example_job__0_0_0`) or the name given to `Packaging`. Raises `PackageNotFound` when there is
+    `name` is a UID (`example_job__0_0_0`) or the name given to `Packaging`. What the store has was trusted when it was
+    installed. It is read again, all of it, and judged again, where a `policy` is given or the machine has one
+    (`Policy.configured`); what pip installed, nobody has judged before. Raises `UntrustedPackage`, `PackageNotFound` when there is
     none, or when there are several versions and none is named; `IncompatiblePackage` when it is for another Python.
     """
+    policy = Policy.configured() if policy is None else policy
     package = Store().find(name, version)
     if package is not None:
         if not python_satisfies(package.facts.requires_python):
@@ -54,6 +66,8 @@ def get_loader_from_installed_package(name: str, version: str | None = None, *, 
                 f"{package.module_name} is installed in {package.folder}, but needs Python {package.facts.requires_python}.",
                 path=package.folder,
             )
+        if policy is not None:
+            Store().check(package, policy=policy)
         return _entry_point(package, silent=silent)
     folder = _folder_from_pip(name, version)
     if folder is None:
@@ -61,6 +75,8 @@ def get_loader_from_installed_package(name: str, version: str | None = None, *, 
             f"no package {name!r}{f' of version {version}' if version else ''} is installed, neither in {Store().root} nor by "
             f"pip. install_package_and_get_loader(file) installs one."
         )
+    if policy is not None:
+        policy.check(claim_of_pip(folder), is_new=False)
     return EntryPoint.of_folder(folder)
 
 

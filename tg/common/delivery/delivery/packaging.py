@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import InvalidName
+from ..runtime.whole_files import make_private_folder
+from ..trust.own_builds import note_own_build
 from .closure import Closure
 from .dependencies import DependencyList
 from .digests import hash_in_background
@@ -23,7 +25,13 @@ from .pickling import pickle_resource
 from .plan import Plan, Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
+from .storage import storing
 from .wheel import write_wheel
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from ..trust.keys import SigningKey
 
 __all__ = ["Packaging"]
 
@@ -96,7 +104,11 @@ class Packaging:
                     given=str(destination),
                     nearest=str(folder.parent),
                 )
-            write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata)
+            with storing(f"{plan.facts.module_name} cannot be written", folder):
+                if destination is None:
+                    make_private_folder(Loc.packages)
+                seal = write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata)
+                note_own_build(seal)
             broken = snapshot.check_syntax()
         snapshot.remember()
         for warning in (
@@ -112,6 +124,24 @@ class Packaging:
         if not self.silent:
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
+        return self
+
+    def sign(
+        self,
+        key: SigningKey | str | PathLike[str],
+        *,
+        expires: datetime | timedelta | None = None,
+        sequence: int | None = None,
+    ) -> Packaging:
+        """Sign the package, which is made if it was not yet, and return these settings; see `sign_package`."""
+        from .signing import sign_package
+
+        if self.package_location is None:
+            self.make_package()
+        assert self.package_location is not None
+        manifest = sign_package(self.package_location, key, expires=expires, sequence=sequence)
+        if not self.silent:
+            Logger.info(f"{manifest.module_name} is signed: {manifest.signer}, sequence {manifest.sequence}")
         return self
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ...locations import Loc
 from ..runtime.errors import UndeliverableSource
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode import compiled_modules
 from .parsing import Place
 from .relocation import Import, imports_of, may_need_relocation, relocate
@@ -221,7 +221,7 @@ class _Cache:
             return
         text = json.dumps(entries, separators=(",", ":")).encode()
         with suppress(OSError):  # no place to write it
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             write_whole(self._path, lambda file: file.write(text))
 
     @staticmethod

@@ -4,6 +4,7 @@
     STORE/<seal>/name-….dist-info/
     STORE/names/<name>            the seal of the package of that name that was installed last
     STORE/tmp-…/                  one being unpacked; renamed when complete, so what has a seal for a name is whole
+                                  (locked by who unpacks it: one that a killed process has left is swept by the next)
 
 Any number of processes install at once: each unpacks into a folder of its own, and one of them wins the rename; the
 others find theirs not needed. Files that the last package of that name has as well are linked, not written again;
@@ -15,9 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,16 +25,18 @@ from pathlib import Path
 from typing import Any
 
 from ...locations import Loc
+from ...logger import Logger
 from ..runtime.errors import PackageNotFound
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, sweep_unfinished, unfinished_folder, write_whole
+from ..trust.policy import Policy
+from .claims import claim_of_folder, claim_of_wheel
 from .facts import PackageFacts
-from .wheel import BIG_BYTES, RecordedFile, WheelReader
+from .storage import storing
+from .wheel import RecordedFile, WheelReader
 
 __all__ = ["InstalledPackage", "Store", "list_installed", "prune"]
 
 _SEAL = re.compile(r"[0-9a-f]{64}")
-_TEMPORARY = "tmp-"
-_STALE_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -76,24 +77,32 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = Loc.store if root is None else root
 
-    def install(self, file: Path) -> InstalledPackage:
+    def install(self, file: Path, *, policy: Policy | None = None) -> InstalledPackage:
         """Verify a package file and unpack it, unless it is there already.
 
-        Raises `PackageRejected`, and leaves nothing behind, when the file is no package or not the one that was made.
+        `policy` says whether it is trusted; `Policy.of_machine()` where none is given. What is checked is what is written:
+        no byte is read twice. Raises `PackageRejected` when the file is no package or not the one that was made,
+        `UntrustedPackage` when nobody who is trusted stands for it, `StorageProblem` when it cannot be kept; nothing is
+        left behind then.
         """
+        policy = Policy.of_machine() if policy is None else policy
         with WheelReader(file) as wheel:
             facts = wheel.facts
             seal = wheel.check_seal()
+            policy.check(claim_of_wheel(wheel, seal))
             folder = self.root / seal
-            if folder.is_dir():
-                for path, recorded in wheel.record.items():
-                    if recorded.size >= BIG_BYTES:
-                        _write_checked(wheel, path, None)
-            else:
-                self._unpack(wheel, facts, folder)
-        os.utime(folder / facts.dist_info)
-        self._note_latest(facts.uid.name, seal)
+            with storing(f"{facts.module_name} cannot be installed", self.root):
+                while not self._keep(wheel, folder):
+                    pass  # another process has removed it just now
+                self._note_latest(facts.uid.name, seal)
         return InstalledPackage(facts, folder / facts.module_name, time.time())
+
+    def check(self, package: InstalledPackage, *, policy: Policy) -> None:
+        """Read an installed package again, all of it, and ask a policy whether it may be used.
+
+        Raises `PackageRejected` when it is not what was installed, `UntrustedPackage`.
+        """
+        policy.check(claim_of_folder(package.facts, package.folder, package.seal), is_new=False)
 
     def packages(self) -> list[InstalledPackage]:
         """All installed packages, by name, the one installed last at the end."""
@@ -118,10 +127,8 @@ class Store:
 
     def remove(self, package: InstalledPackage) -> None:
         """Take a package out of the store: in one step out of sight, then off the disk."""
-        gone = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
-        with suppress(FileNotFoundError):  # another process was first
-            os.rename(package.folder.parent, gone / package.seal)
-        shutil.rmtree(gone)
+        with storing(f"{package.module_name} cannot be removed", self.root), unfinished_folder(self.root) as gone:
+            _rename_if_there(package.folder.parent, gone / package.seal)
 
     def prune(self, *, keep: int) -> list[InstalledPackage]:
         """Remove all but the last `keep` packages of each name, and what interrupted installations left."""
@@ -133,9 +140,10 @@ class Store:
         removed = [package for packages in by_name.values() for package in packages[: max(0, len(packages) - keep)]]
         for package in removed:
             self.remove(package)
-        for entry in self.root.glob(f"{_TEMPORARY}*"):
-            if time.time() - entry.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(entry, ignore_errors=True)
+        sweep_unfinished(self.root)
+        sweep_unfinished(self.root / "names")
+        for folder in (Loc.packages, *Loc.packages.glob("*/")):
+            sweep_unfinished(folder)
         return removed
 
     def _folders(self) -> Iterator[Path]:
@@ -158,29 +166,43 @@ class Store:
 
     def _note_latest(self, name: str, seal: str) -> None:
         names = self.root / "names"
-        names.mkdir(exist_ok=True)
+        make_private_folder(names)
         write_whole(names / name, lambda file: file.write(seal.encode()))
 
-    def _unpack(self, wheel: WheelReader, facts: PackageFacts, folder: Path) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self.root))
+    def _keep(self, wheel: WheelReader, folder: Path) -> bool:
+        """See to it that the package is in its folder, and count it as installed now. False if somebody removed it."""
+        if folder.is_dir() and _is_whole(wheel, folder):
+            for path, entry in wheel.members.items():
+                if entry.is_big:  # the seal speaks for the others
+                    _write_checked(wheel, path, None)
+        else:
+            self._unpack(wheel, folder)
         try:
+            os.utime(folder / wheel.facts.dist_info)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _unpack(self, wheel: WheelReader, folder: Path) -> None:
+        make_private_folder(self.root)
+        sweep_unfinished(self.root)
+        with unfinished_folder(self.root) as temporary:
             unpacked = temporary / "package"
             _make_folders(unpacked, wheel.members)
-            earlier = _Earlier.of(self.root, facts)
+            earlier = _Earlier.of(self.root, wheel.facts)
             for path in wheel.members:
                 recorded = wheel.record.get(path)
                 target = f"{unpacked}/{path}"
                 if recorded is None or not earlier.link(recorded, target):
                     _write_checked(wheel, path, target)
-            os.chmod(unpacked, 0o755)
+            if folder.is_dir() and not _is_whole(wheel, folder):
+                Logger.warning(f"{folder} is damaged: files are missing or cut. It is unpacked anew.")
+                _rename_if_there(folder, temporary / "damaged")
             try:
                 os.rename(unpacked, folder)
             except OSError:
                 if not folder.is_dir():  # otherwise another process was first, with the same content
                     raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def list_installed() -> list[InstalledPackage]:
@@ -197,6 +219,11 @@ def prune(*, keep: int = 3) -> list[InstalledPackage]:
     return Store().prune(keep=keep)
 
 
+def _rename_if_there(folder: Path, to: Path) -> None:
+    with suppress(FileNotFoundError):  # another process was first
+        os.rename(folder, to)
+
+
 def _make_folders(root: Path, members: dict[str, Any]) -> None:
     folders = {path.rpartition("/")[0] for path in members}
     for folder in list(folders):
@@ -205,6 +232,18 @@ def _make_folders(root: Path, members: dict[str, Any]) -> None:
             folder = folder.rpartition("/")[0]
     for folder in sorted(folders | {""}):
         os.mkdir(f"{root}/{folder}")
+        os.chmod(f"{root}/{folder}", 0o755)  # whatever the umask is; the store itself is nobody else's to enter
+
+
+def _is_whole(wheel: WheelReader, folder: Path) -> bool:
+    """Whether the files that were unpacked earlier are there, in their sizes: a power cut can leave them without bytes."""
+    try:
+        return all(
+            os.stat(f"{folder}/{path}", follow_symlinks=False).st_size == entry.size
+            for path, entry in wheel.members.items()
+        )
+    except OSError:
+        return False
 
 
 def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
@@ -220,6 +259,7 @@ def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
                 chunk = chunk[os.write(descriptor, chunk) :]
     finally:
         if descriptor is not None:
+            os.fchmod(descriptor, mode)  # whatever the umask is
             os.close(descriptor)
     if path in wheel.record:
         wheel.check_hash(path, digest.hexdigest())

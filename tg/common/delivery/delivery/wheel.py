@@ -21,17 +21,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..runtime.errors import IncompatiblePackage, PackageRejected
-from ..runtime.whole_files import write_whole
-from .archive import BIG_BYTES, Archive, ArchiveError, write_archive
+from ..runtime.whole_files import sweep_unfinished, write_whole
+from .archive import BIG_BYTES, ENVELOPE_FILE, RECORD_FILE, Archive, ArchiveError, write_archive
 from .digests import Digests
 from .facts import PackageFacts
 
 __all__ = [
-    "BIG_BYTES",
+    "ENVELOPE_FILE",
     "METADATA_FILES",
+    "RECORD_FILE",
     "Member",
     "RecordedFile",
     "WheelReader",
@@ -40,7 +41,7 @@ __all__ = [
     "write_wheel",
 ]
 
-METADATA_FILES = ("METADATA", "WHEEL", "MANIFEST.dsse.json", "RECORD")
+METADATA_FILES = ("METADATA", "WHEEL", ENVELOPE_FILE, RECORD_FILE)
 """All that the folder `.dist-info` of a package may hold: what else pip knows would run something, or write elsewhere."""
 
 _CHUNK_BYTES = 256 * 1024
@@ -114,19 +115,16 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(file: BinaryIO) -> str:
-        os.fchmod(file.fileno(), 0o644)
-        return write_archive(file, ((one.path, one.data, one.digests.crc, one.executable) for one in listed))
-
-    return write_whole(path, write)
+    sweep_unfinished(path.parent)
+    archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
+    return write_whole(path, lambda file: write_archive(file, archived))
 
 
 class WheelReader:
     """A package file, opened for reading: a context manager.
 
     Opening checks its form, its names, and that this delivery and this Python can take it. `check_seal` proves that
-    nothing but the data of members of `BIG_BYTES` and more was changed, `check_hash` proves the rest while it is used.
+    nothing but the data of big members was changed, `check_hash` proves the rest while it is used.
     Raises `PackageRejected`.
     """
 
@@ -166,7 +164,7 @@ class WheelReader:
     def data(self, member: str) -> memoryview:
         """The bytes of a member: a small one as it was when this was opened, a big one mapped, and so as it is when used."""
         entry = self.members[member]
-        if entry.size < BIG_BYTES:
+        if not entry.is_big:
             return self._archive.data(member)
         return memoryview(self._mapping)[entry.data_offset : entry.data_offset + entry.size]
 
@@ -177,7 +175,7 @@ class WheelReader:
     def chunks(self, member: str) -> Iterator[memoryview]:
         """The bytes of a member in pieces, each read once and good until the next is asked for."""
         entry = self.members[member]
-        if entry.size < BIG_BYTES:
+        if not entry.is_big:
             yield self.data(member)
             return
         buffer = memoryview(bytearray(_CHUNK_BYTES))
@@ -302,4 +300,4 @@ class WheelReader:
         if position < 0 or len(tail) - position < 22:
             return False
         count, directory_bytes = struct.unpack_from("<HI", tail, position + 10)
-        return count == 0xFFFF or directory_bytes > _EXPLAINED_BYTES
+        return bool(count == 0xFFFF or directory_bytes > _EXPLAINED_BYTES)

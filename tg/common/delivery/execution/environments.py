@@ -12,16 +12,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from ...locations import Loc
 from ..images.uv import run_uv
+from ..runtime.whole_files import make_private_folder, sweep_unfinished, unfinished_folder
 
 __all__ = ["environment_for", "python_of"]
 
@@ -55,9 +54,9 @@ def _description(python: str) -> list[str]:
 
 
 def _make(folder: Path, requirements: Sequence[str], python: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix="tmp-", dir=folder.parent))
-    try:
+    make_private_folder(folder.parent)
+    sweep_unfinished(folder.parent)
+    with unfinished_folder(folder.parent) as temporary:
         made = temporary / "environment"
         purpose = f"making an environment with {', '.join(requirements) or 'nothing in it'}"
         run_uv(["venv", "--quiet", "--relocatable", "--no-project", "--python", python, str(made)], purpose=purpose)
@@ -72,5 +71,3 @@ def _make(folder: Path, requirements: Sequence[str], python: str) -> None:
         except OSError:
             if not python_of(folder).exists():  # otherwise another process was first
                 raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -21,6 +21,7 @@ from ...locations import Loc
 from ..delivery.store import InstalledPackage, Store
 from ..runtime.errors import RunNotFound
 from ..runtime.running import EXECUTOR_VARIABLE
+from ..runtime.whole_files import make_private_folder
 from .environments import environment_for, python_of
 from .limits import Limits
 from .package_file import package_file
@@ -109,7 +110,7 @@ class ProcessExecutor:
         installed = Store().install(package_file(package))
         python = python_of(environment_for(installed.facts.requirements()))
         folder = Loc.runs / f"{installed.module_name}-{secrets.token_hex(4)}"
-        Loc.runs.mkdir(parents=True, exist_ok=True)
+        make_private_folder(Loc.runs)
         folder.mkdir(mode=0o700)
         try:
             return self._start(folder, installed, python, values)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from ...locations import Loc
 from ..runtime.errors import DeliveryError, ImageProblem, RegistryProblem
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, write_whole
 from .blob import Blob, Layer
 from .engine import Engine
 from .layer_writer import compress_layer
@@ -112,7 +112,7 @@ def _note(name: str, platform: Platform) -> Path:
 def _remember(base: BaseImage, platform: Platform) -> BaseImage:
     """Write the note, and give the base as it will be found by it."""
     note = _note(base.name, platform)
-    note.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(note.parent)
     layers = [_note_of(layer) for layer in base.layers]
     content = {"name": base.name, "digest": base.digest, "config": base.config, "layers": layers}
     write_whole(note, lambda file: file.write(json.dumps(content).encode()))
@@ -139,7 +139,7 @@ def _fetched(digest: str, size: int, origin: str | None) -> BinaryIO:
     place = _place(digest)
     if not place.exists() and origin is not None:
         reference = Reference.parse(f"{origin}@{digest}")
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(place.parent)
         with Registry(reference.registry) as registry, registry.open_blob(reference.repository, digest, size) as stream:
             write_whole(place, lambda file: _copy(iter(lambda: stream.read(1024 * 1024), b""), file))
     return place.open("rb")
@@ -172,7 +172,7 @@ def _exported(
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     return folder
 
 

@@ -21,7 +21,7 @@ from types import CodeType
 
 from ...locations import Loc
 from ..runtime.errors import CommandFailed
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode_worker import unchecked_bytecode
 from .uv import run_uv
 
@@ -143,7 +143,7 @@ class _Known:
         kept = {sha256: self.code[sha256] for sha256 in sorted(keep)}
         head = json.dumps([(sha256, len(code)) for sha256, code in kept.items()]).encode()
         with suppress(OSError):  # no place to write it: it is compiled again
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             write_whole(self._path, lambda file: file.write(head + b"\n" + b"".join(kept.values())))
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...locations import Loc
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, write_whole
 from .blob import LAYER, Blob, Layer
 from .bytecode import Interpreter, bytecode_path, compile_files
 from .image_paths import PREFIX, python_command, site_packages
@@ -62,7 +62,7 @@ def dependency_layers(lock: Lock, interpreter: Interpreter) -> tuple[Layer, ...]
     """
     if (layers := kept_layers(lock)) is not None:
         return layers
-    (Loc.images / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+    make_private_folder(Loc.images / "blobs/sha256")
     with TemporaryDirectory(dir=Loc.images, prefix="tmp-") as name:
         folder = Path(name)
         installed = _install(lock, folder, interpreter)

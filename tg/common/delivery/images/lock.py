@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...locations import Loc
 from ..runtime.errors import DependencyProblem
-from ..runtime.whole_files import write_whole
+from ..runtime.whole_files import make_private_folder, write_whole
 from .platform import Platform
 from .uv import run_uv
 
@@ -63,7 +63,7 @@ class Lock:
             text = _resolved(
                 [*form, *target, *_binary_options(built)], requirements, f"for Python {python} on {platform}"
             )
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(file.parent)
             write_whole(file, lambda opened: opened.write(text.encode()))
         return cls(python, platform, tuple(_pins(file.read_text("utf-8"))), built)
 

@@ -5,7 +5,10 @@ DeliveryError
 ├── UndeliverablePayload   the payload holds something that cannot travel
 ├── UndeliverableSource    the source tree cannot travel as it is
 ├── PackageRejected        a file that is no package, or not the one that was made
-│   └── IncompatiblePackage    made for a newer format or another Python
+│   ├── IncompatiblePackage    made for a newer format or another Python
+│   └── UntrustedPackage       sound, but not by anybody who is trusted here
+├── TrustProblem           a key, a policy, or the memory of what was accepted cannot be used
+├── StorageProblem         a disk is full, read-only, or has no room for us
 ├── DependencyProblem      what the package needs is missing, or conflicts with what is installed
 ├── CommandFailed          a command that was started for the user ended with an error
 ├── ImageProblem           an image cannot be composed: its base, platform, name or a file in it cannot be used
@@ -52,9 +55,12 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunNotFound",
+    "StorageProblem",
     "TimeLimitReached",
+    "TrustProblem",
     "UndeliverablePayload",
     "UndeliverableSource",
+    "UntrustedPackage",
     "UntrustedResult",
 ]
 
@@ -103,6 +109,22 @@ class PackageRejected(DeliveryError):
 
 class IncompatiblePackage(PackageRejected):
     """Raised when a package is sound, but made for a newer format or for another Python than this one."""
+
+
+class UntrustedPackage(PackageRejected):
+    """Raised when a package is sound, but no policy that holds here accepts it; nothing of it was used."""
+
+
+class TrustProblem(DeliveryError):
+    """Raised when a key or a policy cannot be used, or what was accepted before cannot be told or kept."""
+
+
+class StorageProblem(DeliveryError):
+    """Raised when something cannot be kept: no room, no right to write. Nothing half written is left; `path` is where."""
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class DependencyProblem(DeliveryError):

@@ -1,28 +1,129 @@
-"""Files that appear whole: whoever looks sees the old one or the new one, and never half of one."""
+"""Files that appear whole: whoever looks sees the old one or the new one, and never half of one.
+
+What is unfinished is locked (flock) by whoever writes it, and a lock ends with its process. So what a killed process has
+left is told from what another one writes at this moment, and swept.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-__all__ = ["write_whole"]
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there, and nothing swept
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["make_private_folder", "sweep_unfinished", "unfinished_folder", "write_whole"]
 
 Written = TypeVar("Written")
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_FILE = ".unfinished-"
+_FOLDER = "tmp-"
+_LOCK = ".lock"
+_NO_LOCK_YET_SECONDS = 60.0
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for nobody but this user, whatever the umask is."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o700)
+            os.chmod(folder, 0o700)  # a umask can take away what the owner needs
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], Written]) -> Written:
     """Let `write` fill a file under a temporary name beside `path`, rename it, and return what `write` returned.
 
+    It is nobody else's to read, whatever the umask is: packages, results and logs can hold what nobody else should see.
     Whatever is raised meanwhile, an interrupt too, leaves no temporary file: its name is known before there is one.
     """
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    temporary = path.with_name(f"{_FILE}{os.urandom(8).hex()}")
     try:
-        with temporary.open("xb") as file:
+        with open(os.open(temporary, _FLAGS, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            _lock(file.fileno())
             written = write(file)
-        os.replace(temporary, path)
+            file.flush()
+            if fcntl is not None:
+                os.replace(temporary, path)  # as long as it is locked
+        if fcntl is None:
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return written
+
+
+@contextmanager
+def unfinished_folder(parent: Path) -> Iterator[Path]:
+    """A folder in `parent`, for what is renamed out of it when it is complete. At the end it goes, with all that is in it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
+        try:
+            os.chmod(folder, 0o700)
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # it was swept before it had a lock: this process was held up for long
+            continue
+        break
+    try:
+        _lock(lock)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep_unfinished(parent: Path) -> None:
+    """Remove what processes that are no more have left unfinished in a folder."""
+    if fcntl is None:
+        return
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(_FILE) and _is_left(entry.path, entry.path):
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+            elif entry.name.startswith(_FOLDER) and _is_left(entry.path, os.path.join(entry.path, _LOCK)):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks: what is there is never taken for left behind
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_left(path: str, lock: str) -> bool:
+    """Whether nobody writes it: nobody has its lock, or it has had none for a while."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        with suppress(FileNotFoundError):
+            return time.time() - os.stat(path).st_mtime > _NO_LOCK_YET_SECONDS
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock == path:
+            # Made just now, and about to be locked.
+            return (
+                time.time() - os.fstat(descriptor).st_ctime > _NO_LOCK_YET_SECONDS or os.fstat(descriptor).st_size > 0
+            )
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
