@@ -18,6 +18,7 @@ from tg.common.delivery.delivery.example_job import ExampleJob
 from tg.common.delivery.images.engine import Engine
 from tg.common.delivery.images.pushing import RegistryPusher
 from tg.common.delivery.runtime.errors import DependencyProblem, EngineProblem, ImageProblem, InvalidName
+from tg.common.delivery.trust import Policy
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}"
 
@@ -92,7 +93,9 @@ def test_the_same_package_gives_the_same_image_whoever_composes_it(
     monkeypatch.setenv("TG_HOME", str(tmp_path / "another home"))
     (tmp_path / "another home").mkdir()
     (tmp_path / "another home/images").symlink_to(image_cache)  # the base image is a given; bytecode is made anew
-    second = silent(packaging).compose(packaging.package_location)
+    elsewhere = silent(packaging)
+    elsewhere.policy = Policy.any()  # it was not made in this home
+    second = elsewhere.compose(packaging.package_location)
     assert first.digest == second.digest
     assert [layer.blob.digest for layer in first.layers] == [layer.blob.digest for layer in second.layers]
 

@@ -23,6 +23,7 @@ from ..images.pushing import Pusher
 from ..images.recipe import Recipe
 from ..images.reference import Reference
 from ..runtime.errors import ImageProblem
+from ..trust.policy import Policy
 from .built_package import read_built_package
 from .dependencies import DependencyList
 from .facts import python_satisfies
@@ -47,6 +48,7 @@ class Containering:
     - `labels`, `environment`: for the image. What is secret does not go here: see `propagate` of the executors.
     - `pusher`: where the image goes; by default the engine that the docker CLI would use.
     - `renew`: ask anew what the base image's name stands for, and resolve the dependencies anew.
+    - `policy`: which packages are trusted; the machine's by default.
     - `silent`: log no progress.
 
     After `make_container`: `image` is what was composed, `image_reference` the name to run it by.
@@ -68,6 +70,7 @@ class Containering:
         self.environment: dict[str, str] = {}
         self.pusher: Pusher = EnginePusher()
         self.renew = False
+        self.policy: Policy | None = None
         self.silent = False
         self.image: Image | None = None
         self.image_reference: str | None = None
@@ -83,6 +86,11 @@ class Containering:
         """Settings for an image of a package file."""
         with WheelReader(Path(package)) as wheel:
             return cls(wheel.facts.uid.name, _tag(wheel.facts.uid.version))
+
+    @classmethod
+    def from_built(cls, built: BuiltPackage) -> Containering:
+        """Settings for an image of a package that was read."""
+        return cls(built.name, _tag(built.version))
 
     def make_container(self, packaging: Packaging) -> Containering:
         """Compose the image of a package, push it, and return these settings. The package is made if it was not yet.
@@ -101,7 +109,7 @@ class Containering:
 
     def compose(self, package: str | PathLike[str]) -> Image:
         """The image of a package file, as a value; nobody gets it."""
-        return self.compose_built(read_built_package(Path(package)))
+        return self.compose_built(read_built_package(Path(package), policy=self.policy))
 
     def compose_built(self, built: BuiltPackage) -> Image:
         """The image of a package that was read."""

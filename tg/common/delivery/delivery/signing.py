@@ -13,7 +13,7 @@ from pathlib import Path
 from ..runtime.errors import TrustProblem
 from ..trust.keys import SigningKey
 from ..trust.manifest import Manifest
-from ..trust.own_builds import note_own_build
+from ..trust.own_builds import is_own_build, note_own_build
 from ..trust.sequences import next_sequence
 from .claims import file_entries
 from .digests import Digests
@@ -44,7 +44,7 @@ def sign_package(
     if sequence is not None and (isinstance(sequence, bool) or not isinstance(sequence, int) or sequence < 0):
         raise TrustProblem(f"sequence={sequence!r} is no number of a sequence: those are whole, and grow from 0 on.")
     with WheelReader(path) as wheel:
-        wheel.check_seal()
+        was_made_here = is_own_build(wheel.check_seal())
         facts = wheel.facts
         own = {f"{facts.dist_info}/{name}" for name in (ENVELOPE_FILE, RECORD_FILE)}
         members = {}
@@ -78,7 +78,9 @@ def sign_package(
         metadata[ENVELOPE_FILE] = manifest.signed(signer).to_json()
         payload = [one for one in members.values() if not one.path.startswith(f"{facts.dist_info}/")]
         with storing(f"{facts.module_name} cannot be signed", path.parent):
-            note_own_build(write_wheel(path, payload, facts.dist_info, metadata))
+            seal = write_wheel(path, payload, facts.dist_info, metadata)
+            if was_made_here:
+                note_own_build(seal)
     return manifest
 
 

@@ -27,6 +27,7 @@ from .values import Values
 
 if TYPE_CHECKING:
     from ..delivery.packaging import Packaging
+    from ..trust.policy import Policy
 
 __all__ = ["AttachedExecutor", "AttachedRun"]
 
@@ -37,12 +38,15 @@ _TERMINATED = 128 + signal.SIGTERM
 class AttachedExecutor:
     """Runs a package in a thread of this process, with the source it was made with, and what is installed here.
 
-    `propagate`: names of environment variables that must be set; the job has all of this process's anyway. A run lives
-    as long as this process, and is found by the executor that has started it.
+    - `propagate`: names of environment variables that must be set; the job has all of this process's anyway.
+    - `policy`: which packages are trusted; the machine's by default.
+
+    A run lives as long as this process, and is found by the executor that has started it.
     """
 
-    def __init__(self, *, propagate: Sequence[str] = ()) -> None:
+    def __init__(self, *, propagate: Sequence[str] = (), policy: Policy | None = None) -> None:
         self.propagate = propagate
+        self.policy = policy
         self._runs: dict[str, AttachedRun] = {}
 
     def start(self, package: Packaging | str | PathLike[str]) -> AttachedRun:
@@ -52,7 +56,7 @@ class AttachedExecutor:
         `install_package_and_get_loader` raises.
         """
         Values.checked(propagate=self.propagate)
-        run = AttachedRun(install_package_and_get_loader(package_file(package), silent=True))
+        run = AttachedRun(install_package_and_get_loader(package_file(package), silent=True, policy=self.policy))
         self._runs[run.id] = run
         return run
 

@@ -27,6 +27,8 @@ from .values import Values
 
 if TYPE_CHECKING:
     from ..delivery.packaging import Packaging
+    from ..images.package_layer import BuiltPackage
+    from ..trust.policy import Policy
 
 __all__ = ["DockerExecutor"]
 
@@ -44,6 +46,7 @@ class DockerExecutor:
     - `cpus`, `memory` (`4g`), `time_seconds`: limits. A run that comes to one of them ends, and its error names it.
     - `containering`: settings for the image, where the defaults do not fit.
     - `keep`: keep the containers of runs whose results were taken.
+    - `policy`: which packages are trusted; the machine's by default.
 
     The connection is opened when it is needed first and kept; a context manager, and closed at the end in any case.
     """
@@ -60,6 +63,7 @@ class DockerExecutor:
         time_seconds: float | None = None,
         containering: Containering | None = None,
         keep: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         self.propagate = tuple(propagate)
         self.inputs = dict(inputs or {})
@@ -67,6 +71,7 @@ class DockerExecutor:
         self.limits = Limits(cpus=cpus, memory=memory, time_seconds=time_seconds)
         self.containering = containering
         self.keep = keep
+        self.policy = policy
         self._pusher = EnginePusher(host)
 
     def __enter__(self) -> DockerExecutor:
@@ -86,9 +91,9 @@ class DockerExecutor:
         """
         values = Values.checked(propagate=self.propagate, inputs=self.inputs, outputs=self.outputs)
         file = package_file(package)
+        built = read_built_package(file, policy=self.policy)
         engine = self._pusher.engine()
-        built = read_built_package(file)
-        image = self._containering(file).compose_built(built)
+        image = self._containering(built).compose_built(built)
         reference = engine.load(image)
         mounted = engine.address.is_local
         labels = RunLabels(
@@ -142,8 +147,8 @@ class DockerExecutor:
             run.remove()
         return [run.id for run in ended]
 
-    def _containering(self, file: Path) -> Containering:
-        settings = copy.copy(self.containering) if self.containering is not None else Containering.from_package(file)
+    def _containering(self, built: BuiltPackage) -> Containering:
+        settings = copy.copy(self.containering) if self.containering is not None else Containering.from_built(built)
         settings.pusher = self._pusher
         return settings
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..delivery.packaging import Packaging
+    from ..trust.policy import Policy
 
 __all__ = ["ProcessExecutor"]
 
@@ -74,6 +75,7 @@ class ProcessExecutor:
     - `cpus`: whole processors, rounded up: the job is bound to so many of them (not on macOS).
     - `memory` (`4g`): what each of its processes may take of private memory (RLIMIT_DATA; of no effect on macOS).
     - `time_seconds`: from the start of its process on.
+    - `policy`: which packages are trusted; the machine's by default.
 
     A run goes on when this process ends; `find`, `runs`, `remove` and `prune` know those of all processes.
     """
@@ -87,8 +89,10 @@ class ProcessExecutor:
         cpus: float | None = None,
         memory: str | int | None = None,
         time_seconds: float | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.propagate = propagate
+        self.policy = policy
         self.inputs = dict(inputs or {})
         self.outputs = dict(outputs or {})
         self.limits = Limits(cpus=cpus, memory=memory, time_seconds=time_seconds)
@@ -107,7 +111,7 @@ class ProcessExecutor:
         values = Values.checked(
             propagate=self.propagate, inputs=self.inputs, outputs=self.outputs, absolute_names=False
         )
-        installed = Store().install(package_file(package))
+        installed = Store().install(package_file(package), policy=self.policy)
         python = python_of(environment_for(installed.facts.requirements()))
         folder = Loc.runs / f"{installed.module_name}-{secrets.token_hex(4)}"
         make_private_folder(Loc.runs)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..runtime.errors import ImageProblem
 from .blob import LAYER, Blob, Layer
 
 __all__ = ["FIXED_TIME", "LayerFile", "compress_layer", "tar_chunks", "write_layer"]
@@ -35,6 +36,7 @@ class LayerFile:
     """One entry: `path` in the image, without a slash at its beginning, and what is there.
 
     `content` is bytes, the `Path` of a file here, or `None` for a folder; `link` is the target of a symbolic link.
+    `sha256`, in hexadecimal digits, is for a content that somebody can change after it was looked at: it is held to it.
     """
 
     path: str
@@ -43,6 +45,7 @@ class LayerFile:
     executable: bool = False
     mode: int | None = None
     owner: int = 0
+    sha256: str | None = None
 
     def header(self, size: int) -> bytes:
         """The entry's header in the tar, for a content of this size: the bytes that `tarfile` gives, the shortest form."""
@@ -134,11 +137,12 @@ def tar_chunks(files: Iterable[LayerFile]) -> Iterator[bytes | memoryview]:
         content = b"" if file.content is None else file.content
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         padding = bytes(-size % tarfile.BLOCKSIZE)
-        if not isinstance(content, Path) and size <= _CHUNK_BYTES:
+        if not isinstance(content, Path) and size <= _CHUNK_BYTES and file.sha256 is None:
             yield b"".join((file.header(size), content, padding))
             continue
         yield file.header(size)
-        yield from _pieces(content, size)
+        pieces = _pieces(content, size)
+        yield from pieces if file.sha256 is None else _held_to(file.sha256, pieces, file.path)
         if padding:  # an empty piece would end a request that is sent in pieces
             yield padding
     yield bytes(2 * tarfile.BLOCKSIZE)
@@ -157,6 +161,17 @@ def _pieces(content: bytes | memoryview | Path, size: int) -> Iterator[bytes | m
                 raise OSError(f"{content} has been cut while it was read; try again when nobody writes to it")
             size -= len(chunk)
             yield chunk
+
+
+def _held_to(sha256: str, pieces: Iterable[bytes | memoryview], path: str) -> Iterator[bytes]:
+    """The pieces, each read once, hashed and passed on. Raises `ImageProblem` after the last if they are others."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        read = bytes(piece)
+        digest.update(read)
+        yield read
+    if digest.hexdigest() != sha256:
+        raise ImageProblem(f"{path} was changed while the image was made of it. Make or copy the package again.")
 
 
 class _Gzipped:

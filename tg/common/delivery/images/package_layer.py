@@ -14,8 +14,10 @@ from .layer_writer import LayerFile, write_layer
 __all__ = ["BuiltPackage", "PackageFile", "package_layer"]
 
 
-_OF_THE_SENDER = re.compile(r"tg/common/delivery/(?:images|delivery|execution)/(?!__init__\.py|example_job\.py)")
+_OF_THE_SENDER = re.compile(r"tg/common/delivery/(?:images|delivery|execution|trust)/(?!__init__\.py|example_job\.py)")
 """Modules of ours that no run imports. An engine takes a layer by its files, so each that it need not have is time."""
+
+_MAPPED_BYTES = 64 * 1024  # a smaller file of a package is in memory, where nobody changes it
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,15 @@ class BuiltPackage:
 def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:
     """The layer that changes with every change of the code. Modules that a run can import have bytecode."""
     base = site_packages(interpreter.version)
-    files = [LayerFile(f"{base}/{one.path}", one.data, executable=one.executable) for one in package.files]
+    files = [
+        LayerFile(
+            f"{base}/{one.path}",
+            one.data,
+            executable=one.executable,
+            sha256=one.sha256 if len(one.data) >= _MAPPED_BYTES else None,
+        )
+        for one in package.files
+    ]
     texts = {
         one.path: (one.sha256, bytes(one.data))
         for one in package.files
