@@ -23,6 +23,7 @@ ROOMS = [
     "common.delivery.images",
     "common.delivery.delivery",
     "common.delivery.execution",
+    "common.cli",
 ]
 """From the ground up; each may import those before it."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..runtime.unpickling import RenamingUnpickler
     from .containering import Containering
     from .dependencies import DependencyList
+    from .inspecting import PackageReport, inspect_package
     from .installing import get_loader_from_installed_package, install_package_and_get_loader, uninstall
     from .packaging import Packaging
     from .store import InstalledPackage, list_installed, prune
@@ -21,9 +22,11 @@ _HOMES = {
     "DependencyList": ".dependencies",
     "EntryPoint": "..runtime.entry_point",
     "InstalledPackage": ".store",
+    "PackageReport": ".inspecting",
     "Packaging": ".packaging",
     "RenamingUnpickler": "..runtime.unpickling",
     "get_loader_from_installed_package": ".installing",
+    "inspect_package": ".inspecting",
     "install_package_and_get_loader": ".installing",
     "list_installed": ".store",
     "prune": ".store",
@@ -36,9 +39,11 @@ __all__ = [
     "DependencyList",
     "EntryPoint",
     "InstalledPackage",
+    "PackageReport",
     "Packaging",
     "RenamingUnpickler",
     "get_loader_from_installed_package",
+    "inspect_package",
     "install_package_and_get_loader",
     "list_installed",
     "prune",

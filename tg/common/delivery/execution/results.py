@@ -5,7 +5,7 @@ A pickle can name any function there is and have it called. So a result may refe
 1. the local source tree, which the names of the package's tree are read as; of delivery itself in it, only values;
 2. what the declared dependencies of the package bring, with what they name as optional, and what these require in
    turn, as installed here;
-3. plain values of Python and its standard library, each named below.
+3. plain values of Python and its standard library, each named in `plain_values.py`.
 
 It is read twice. First everything it makes is a stub: all its references are looked at, and nothing of it is made, so
 one bad reference is found before anything happens. Then it is read in earnest, under the same rules.
@@ -16,17 +16,16 @@ tree and of your dependencies can be called by it, as they can by the job.
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import re
 import sys
-from collections import deque
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from os import PathLike
 from types import ModuleType
 from typing import IO, Any
 
+from ..delivery.dependency_files import DependencyFiles
+from ..delivery.plain_values import PLAIN_VALUES
 from ..runtime.errors import UntrustedResult
 from ..runtime.names import lies_in, rename
 from ..runtime.unpickling import RenamingUnpickler
@@ -49,43 +48,6 @@ _DELIVERY = {
     )
 }
 """The values of delivery. The rest of it starts processes and removes files, which no result has to."""
-
-_ENUMERATIONS = ("Enum", "Flag", "IntEnum", "IntFlag", "StrEnum")
-_PATHS = ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
-
-_PLAIN = {
-    "builtins": {
-        *("object", "bool", "int", "float", "complex", "str", "bytes", "bytearray"),
-        *("list", "tuple", "dict", "set", "frozenset", "range", "slice", "Ellipsis", "NotImplemented"),
-        *(
-            name
-            for name, value in vars(builtins).items()
-            if isinstance(value, type) and issubclass(value, BaseException) and not name.startswith("_")
-        ),
-    },
-    "_io": {"BytesIO", "StringIO"},
-    "array": {"_array_reconstructor", "array"},
-    "collections": {
-        *("ChainMap", "Counter", "OrderedDict", "UserDict", "UserList", "UserString", "defaultdict", "deque"),
-    },
-    "copyreg": {"_reconstructor"},
-    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal", "DecimalTuple"},
-    "enum": set(_ENUMERATIONS),
-    "fractions": {"Fraction"},
-    "http": {"HTTPMethod", "HTTPStatus"},
-    "ipaddress": {
-        *("IPv4Address", "IPv4Interface", "IPv4Network", "IPv6Address", "IPv6Interface", "IPv6Network"),
-    },
-    "pathlib": set(_PATHS),
-    "pathlib._local": set(_PATHS),  # where Python 3.13 has them
-    "re": {"RegexFlag", "_compile"},
-    "time": {"struct_time"},
-    "types": {"SimpleNamespace"},
-    "uuid": {"SafeUUID", "UUID"},
-    "zoneinfo": {"ZoneInfo"},
-}
-"""Of Python itself: what holds a value, or rebuilds one, and does nothing else. `getattr` is there in a tame form."""
 
 
 def read_result(file: str | PathLike[str] | IO[bytes], module_name: str, requirements: Sequence[str]) -> Any:
@@ -179,8 +141,7 @@ class _Trust:
         self.module_name = module_name
         self.requirements = tuple(requirements)
         self.remote = f"{module_name}.tg"
-        self._dependencies = _Dependencies(self.requirements)
-        self._found: set[str] = set()
+        self._dependencies = DependencyFiles(self.requirements)
 
     def unified(self, module: str) -> str:
         """The module by the package's own name, if that is of a version that another one took the place of."""
@@ -239,7 +200,8 @@ class _Trust:
         if not isinstance(home, str) or not isinstance(named, str):
             # An object that is known by its name, such as a ufunc: it is what its class makes it.
             home, named = type(found).__module__, type(found).__qualname__
-            if home in _PLAIN:  # a list, a dictionary, a method of one: state of a module that is here, and no value
+            # a list, a dictionary, a method of one: state of a module that is here, and no value
+            if home in PLAIN_VALUES:
                 raise self._untrusted(module, name)
         home = rename(home, self.remote, _LOCAL)
         if not self._may_refer(home, named):
@@ -248,31 +210,15 @@ class _Trust:
     def _may_refer(self, module: str, name: str) -> bool:
         if lies_in(module, _LOCAL):
             return not lies_in(module, f"{_LOCAL}.common.delivery") or module in _DELIVERY
-        if module in _PLAIN:
-            return name in _PLAIN[module]
+        if module in PLAIN_VALUES:
+            return name in PLAIN_VALUES[module]
         top = module.partition(".")[0]
-        return top not in sys.stdlib_module_names and self._is_of_dependency(module)
-
-    def _is_of_dependency(self, module: str) -> bool:
-        """Whether a module is in what the dependencies brought, or in a package or extension of theirs."""
-        parts = module.split(".")
-        places = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
-        pattern = re.compile(
-            rf"^(?:{'|'.join(map(re.escape, places))})(?:/__init__)?\.(?:py|pyd|so|[\w.-]+\.(?:so|pyd))(?:,|$)",
-            re.MULTILINE,
-        )
-        return module in self._found or any(self._has(pattern, module, files) for files in self._dependencies)
-
-    def _has(self, pattern: re.Pattern[str], module: str, files: str) -> bool:
-        if pattern.search(files):
-            self._found.add(module)
-            return True
-        return False
+        return top not in sys.stdlib_module_names and self._dependencies.have(module)
 
     def _untrusted(self, module: str, name: str, *, found: str = "") -> UntrustedResult:
         missing = self._dependencies.missing
         top = module.partition(".")[0]
-        if lies_in(module, _LOCAL) or module in _PLAIN or top in sys.stdlib_module_names:
+        if lies_in(module, _LOCAL) or module in PLAIN_VALUES or top in sys.stdlib_module_names:
             advice = "Return plain values, or objects of classes in tg/."
         elif missing:
             advice = f"Not installed here, though declared: {', '.join(missing)}. Install what has it, or return plain values."
@@ -287,45 +233,3 @@ class _Trust:
             f"{_LOCAL}, nor in a declared dependency, nor a plain value, so nothing of the result was made. {advice}",
             reference=f"{module}.{name}",
         )
-
-
-class _Dependencies:
-    """The files of the declared dependencies, nearest first: looked for no further than somebody asks.
-
-    What a declared one names as optional counts as well: pandas keeps text in pyarrow wherever that is installed.
-    """
-
-    def __init__(self, requirements: Sequence[str]) -> None:
-        self.missing: list[str] = []
-        self._requirements = requirements
-        self._files: list[str] = []
-        self._further = self._looked_for()
-
-    def __iter__(self) -> Iterator[str]:
-        """For each distribution the paths of its files, a line each."""
-        yield from self._files
-        for files in self._further:
-            self._files.append(files)
-            yield files
-
-    def _looked_for(self) -> Iterator[str]:
-        from ..delivery.requirements import check_requirements
-
-        seen = set()
-        waiting = deque((one, frozenset[str](), True) for one in check_requirements(self._requirements))
-        while waiting:
-            requirement, extras, declared = waiting.popleft()
-            wanted = (requirement.name, frozenset(requirement.extras), declared)
-            if wanted in seen or not any(
-                requirement.marker is None or requirement.marker.evaluate({"extra": extra}) for extra in extras or {""}
-            ):
-                continue
-            seen.add(wanted)
-            try:
-                found = metadata.distribution(requirement.name)
-            except metadata.PackageNotFoundError:
-                self.missing += [requirement.name] if declared else []
-                continue
-            yield found.read_text("RECORD") or "\n".join(map(str, found.files or ()))
-            optional = frozenset((found.metadata.get_all("Provides-Extra") or ()) if declared else requirement.extras)
-            waiting.extend((one, optional, False) for one in check_requirements(found.requires or []))

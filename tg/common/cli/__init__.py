@@ -1,0 +1,1 @@
+"""The command `tg`: arguments in, one call of the library, text out."""
