@@ -45,6 +45,8 @@ class Packaging:
     - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours.
     - `requires_python`: the Pythons the package is for, `>=3.10` by default.
     - `human_readable_module_name`: the module is called `name`, for publishing; versions can then not be told apart.
+    - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;
+      `payload['key']` for an object.
     - `description`: one line for the wheel's metadata.
     - `silent`: log no progress. Warnings are logged all the same.
 
@@ -69,6 +71,7 @@ class Packaging:
         )
         self.requires_python = ">=3.10"
         self.human_readable_module_name = False
+        self.allow_credentials: Iterable[str] = ()
         self.description = ""
         self.silent = False
         self.package_location: Path | None = None
@@ -89,6 +92,7 @@ class Packaging:
             requires_python=self.requires_python,
             human_readable_module_name=self.human_readable_module_name,
             description=self.description,
+            allow_credentials=self.allow_credentials,
         )
         tree = SourceTree.local()
         origins = Origins(tree.root, tree.portions, distribution_names(settings.requirements()))

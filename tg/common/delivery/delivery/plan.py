@@ -16,6 +16,7 @@ from ..runtime.errors import InvalidName, UndeliverableSource
 from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
 from .closure import Closure
+from .credentials import credential_file, find_credentials
 from .dependencies import DependencyList
 from .digests import Digests
 from .facts import PackageFacts, check_requires_python
@@ -30,6 +31,9 @@ __all__ = ["Plan", "Settings"]
 _FILES_LIMIT = 90_000
 """How many files of the source tree a package takes: what its reader takes (`MEMBERS_LIMIT`), less room for resources."""
 
+_LOOKED_THROUGH_BYTES = 4 * 1024 * 1024
+"""Of a pickle; a bigger one is data, and its looking through would take as long as its pickling."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,6 +45,7 @@ class Settings:
     needs: Mapping[str, tuple[str, ...]]
     requires_python: str
     description: str
+    allow_credentials: frozenset[str]
 
     @classmethod
     def checked(
@@ -53,6 +58,7 @@ class Settings:
         requires_python: str,
         human_readable_module_name: bool,
         description: str,
+        allow_credentials: Iterable[str] = (),
     ) -> Settings:
         """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
         _check_keys(payload)
@@ -73,6 +79,7 @@ class Settings:
             needs,
             _checked_python(requires_python),
             description,
+            _allowed_places(allow_credentials),
         )
 
     def requirements(self) -> list[str]:
@@ -103,7 +110,7 @@ class Plan:
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
-        problems = [*_place_problems(snapshot), *closure.problems]
+        problems = [*_place_problems(snapshot), *_credential_problems(settings, snapshot, resources), *closure.problems]
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
         waiting = iter(digests())
@@ -182,6 +189,44 @@ def _place_problems(snapshot: Snapshot) -> Iterable[str]:
                 f"{other.source.location} and {file.source.location} are one file on systems where case does not count. "
                 f"Rename one."
             )
+
+
+def _allowed_places(places: Iterable[str]) -> frozenset[str]:
+    if isinstance(places, str):
+        raise TypeError(
+            f"allow_credentials={places!r} is one text. Give a list of paths below tg/: ['mylibrary/key.pem']."
+        )
+    return frozenset(places)
+
+
+def _credential_problems(settings: Settings, snapshot: Snapshot, resources: Iterable[PickledResource]) -> Iterable[str]:
+    """What looks like a key or a token and would be read by whoever gets the package."""
+    allowed = settings.allow_credentials
+    known = {*snapshot.by_path, *(f"payload[{resource.key!r}]" for resource in resources)}
+    for place in sorted(allowed - known):
+        yield f"allow_credentials names {place!r}, which is neither a file below tg/ that travels nor a payload['key']."
+    for file in snapshot.files:
+        if file.path in allowed:
+            continue
+        if credential_file(file.path):
+            yield (
+                f"{file.source.location} has the name of a file with credentials, and would be read by whoever gets the package. "
+                f"Move it out of tg/, or name it in .deliveryignore; if it holds none: packaging.allow_credentials = [{file.path!r}]."
+            )
+        for line, what in file.credentials:
+            yield (
+                f"{file.source.location}:{line} looks like {what}, and would be read by whoever gets the package. Keep it in an "
+                f"environment variable and propagate that; if it is none, end the line with '# pragma: allowlist secret', or "
+                f"packaging.allow_credentials = [{file.path!r}]."
+            )
+    for resource in resources:
+        place = f"payload[{resource.key!r}]"
+        if place not in allowed and len(resource.body) <= _LOOKED_THROUGH_BYTES:
+            for _, what in find_credentials(resource.body):
+                yield (
+                    f"{place} holds what looks like {what}, and would be read by whoever gets the package. Have the job read it "
+                    f"from an environment variable, and propagate that; if it is none: packaging.allow_credentials = [{place!r}]."
+                )
 
 
 def _content_digest(

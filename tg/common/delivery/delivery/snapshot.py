@@ -22,6 +22,7 @@ from ...locations import Loc
 from ..runtime.errors import UndeliverableSource
 from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode import compiled_modules
+from .credentials import find_credentials
 from .parsing import Place
 from .relocation import Import, imports_of, may_need_relocation, relocate
 from .source_tree import SourceFile, SourceTree
@@ -29,7 +30,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 1
+_FORMAT = 2
 _TOP = "tg"  # what source calls its own tree, whatever name the tree has in this process
 
 
@@ -44,6 +45,7 @@ class _Facts:
     error: Place | None = None  # of a module that does not parse
     checked: bool = True
     imports: list[list[Any]] | None = None  # filled in when the import closure comes by
+    credentials: list[tuple[int, str]] = field(default_factory=list)  # lines, and what they look like
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class SnapshotFile:
     def sha256(self) -> str:
         """Of `data`, in hexadecimal digits."""
         return self.facts.sha256
+
+    @property
+    def credentials(self) -> list[tuple[int, str]]:
+        """Lines, and what stands there, that look like a key or a token."""
+        return [(line, what) for line, what in self.facts.credentials]
 
     @property
     def unresolved(self) -> list[tuple[int, str]]:
@@ -153,7 +160,9 @@ def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
     signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     facts = cache.known(file.location, signature)
     if facts is None:
+        credentials = find_credentials(data)
         data, facts = _look_at(file, data, signature)
+        facts.credentials = credentials
         # A coarse clock (FAT, NFS, HFS+) shows by whole seconds.
         slack = 100_000_000 if status.st_mtime_ns % 1_000_000_000 else 2_000_000_000
         if max(status.st_mtime_ns, status.st_ctime_ns) > started - slack:
@@ -233,3 +242,4 @@ class _Cache:
         yield list(facts.error) if facts.error else None
         yield facts.checked
         yield facts.imports
+        yield [list(place) for place in facts.credentials]

@@ -14,7 +14,9 @@ from .layer_writer import LayerFile, write_layer
 __all__ = ["BuiltPackage", "PackageFile", "package_layer"]
 
 
-_OF_THE_SENDER = re.compile(r"tg/common/(?:cli|delivery/(?:images|delivery|execution|trust))/(?!__init__\.py|example_job\.py)")
+_OF_THE_SENDER = re.compile(
+    r"tg/common/(?:cli|delivery/(?:images|delivery|execution|trust))/(?!__init__\.py|example_job\.py)"
+)
 """Modules of ours that no run imports. An engine takes a layer by its files, so each that it need not have is time."""
 
 _MAPPED_BYTES = 64 * 1024  # a smaller file of a package is in memory, where nobody changes it
