@@ -424,8 +424,12 @@ def test_the_request_is_a_value(deliver: Deliver, tmp_path: Path, monkeypatch: p
         )
         executor.start(deliver("return 1")).result()
     (config,) = asked
-    assert config["Cmd"] == ["--result", "/opt/tg/run/result.pickle", "--time-limit-seconds", "60"]
+    assert config["Cmd"] == ["--result", "/home/job/.tg/result.pickle", "--time-limit-seconds", "60"]
     assert config["Env"] == ["TG_EXECUTOR=docker", "TOKEN_OF_MINE=swordfish"]
     assert config["HostConfig"]["Memory"] == config["HostConfig"]["MemorySwap"] == 4 << 30
     assert config["HostConfig"]["NanoCpus"] == 2_000_000_000
+    assert config["HostConfig"]["ReadonlyRootfs"]
+    assert config["HostConfig"]["CapDrop"] == ["ALL"]
+    assert config["HostConfig"]["SecurityOpt"] == ["no-new-privileges"]
+    assert config["Volumes"] == {"/home/job": {}}
     assert "swordfish" not in json.dumps({name: value for name, value in config.items() if name != "Env"})

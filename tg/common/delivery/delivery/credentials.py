@@ -37,7 +37,7 @@ _FORMS = {
     rb"SG\.[a-zA-Z0-9_-]{22}\.[a-zA-Z0-9_-]{43}": "a key of SendGrid",
     rb"xox[abposr]-(?:\d+-)+[a-z0-9]": "a token of Slack",
     rb"hooks\.slack\.com/services/T[a-zA-Z0-9_]+/B[a-zA-Z0-9_]+/[a-zA-Z0-9_]": "a webhook of Slack",
-    rb"sq0csp-[0-9A-Za-z_-]{43}": "a secret of Square",
+    rb"sq0csp-[0-9A-Za-z\\_-]{43}": "a secret of Square",
     rb"k_live_[0-9a-zA-Z]{24}": "a key of Stripe",
     rb":AA[0-9A-Za-z_-]{33}(?![0-9A-Za-z_-])": "a token of Telegram",
     rb"hf_[A-Za-z]{34}(?![A-Za-z0-9_])": "a token of Hugging Face",

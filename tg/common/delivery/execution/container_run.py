@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from ...logger import Logger
 from ..images.engine import Engine
-from ..images.image_paths import HOME, RESULT
+from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT
 from ..images.labels import PREFIX
 from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
 from .container_logs import ContainerLogs
@@ -36,13 +36,15 @@ Answer = TypeVar("Answer")
 class RunLabels:
     """What a container says of its run, so that whoever finds it can read its result.
 
-    `outputs` are the folders to bring back, by their names in the working folder; none where they are mounted.
+    `outputs` are the folders to bring back, by their names in the working folder; none where they are mounted. `result` is
+    the file that the result is in.
     """
 
     module_name: str
     requirements: tuple[str, ...]
     outputs: Mapping[str, str]
     limits: str = ""
+    result: str = RESULT
 
     def to_labels(self) -> dict[str, str]:
         """As labels of a container."""
@@ -51,6 +53,7 @@ class RunLabels:
             f"{PREFIX}.requirements": json.dumps(self.requirements),
             f"{PREFIX}.outputs": json.dumps(dict(self.outputs)),
             f"{PREFIX}.limits": self.limits,
+            f"{PREFIX}.result": self.result,
         }
 
     @classmethod
@@ -62,6 +65,7 @@ class RunLabels:
                 tuple(json.loads(labels[f"{PREFIX}.requirements"])),
                 json.loads(labels[f"{PREFIX}.outputs"]),
                 labels[f"{PREFIX}.limits"],
+                labels.get(f"{PREFIX}.result", BOUNDED_RESULT),  # where all were before there was this label
             )
         except KeyError:
             return None
@@ -143,8 +147,8 @@ class ContainerRun:
             outcome = self._outcome()
             with tempfile.TemporaryDirectory(prefix="tg-result-") as name:
                 folder = Path(name)
-                self._fetch(f"/{RESULT}", folder / "result.pickle")
-                self._fetch(f"/{RESULT}.failure", folder / "result.pickle.failure")
+                self._fetch(f"/{self._labels.result}", folder / "result.pickle")
+                self._fetch(f"/{self._labels.result}.failure", folder / "result.pickle.failure")
                 self._result = outcome.result(
                     folder / "result.pickle", self._labels.module_name, self._labels.requirements
                 )

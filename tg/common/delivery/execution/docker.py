@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..delivery.built_package import read_built_package
 from ..delivery.containering import Containering
 from ..images.engine import Engine
 from ..images.engine_pusher import EnginePusher
-from ..images.image_paths import HOME, RESULT, USER
+from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT, USER
 from ..images.labels import PREFIX
 from ..images.layer_writer import LayerFile, tar_chunks
 from ..runtime.errors import InvalidName, RunNotFound
@@ -35,6 +35,8 @@ __all__ = ["DockerExecutor"]
 _LOG = {"Type": "local", "Config": {"max-size": "1000g", "max-file": "1", "compress": "false"}}
 """Docker's default keeps JSON, and so no bytes that are no UTF-8; and it is this one that throws nothing away."""
 
+_PROCESSES = 4096
+
 
 class DockerExecutor:
     """Runs the image of a package on an engine: the one the docker CLI would use, or that of `host` (`ssh://me@server`).
@@ -44,6 +46,10 @@ class DockerExecutor:
     - `inputs`, `outputs`: what the job finds in its working folder, by its name there, and which folders it leaves; both
       give files or folders here. On this machine they are mounted, on a server they are sent and brought back.
     - `cpus`, `memory` (`4g`), `time_seconds`: limits. A run that comes to one of them ends, and its error names it.
+    - `processes`: processes and threads at a time; 4096 unless given.
+    - `disk` (`1g`): what the working folder may hold, which is then in memory, and counts as such. Outputs that are not
+      mounted have no place there.
+    - `network`: whether the job gets at any.
     - `containering`: settings for the image, where the defaults do not fit.
     - `keep`: keep the containers of runs whose results were taken.
     - `policy`: which packages are trusted; the machine's by default.
@@ -61,6 +67,9 @@ class DockerExecutor:
         cpus: float | None = None,
         memory: str | int | None = None,
         time_seconds: float | None = None,
+        processes: int = _PROCESSES,
+        disk: str | int | None = None,
+        network: bool = True,
         containering: Containering | None = None,
         keep: bool = False,
         policy: Policy | None = None,
@@ -68,7 +77,8 @@ class DockerExecutor:
         self.propagate = tuple(propagate)
         self.inputs = dict(inputs or {})
         self.outputs = dict(outputs or {})
-        self.limits = Limits(cpus=cpus, memory=memory, time_seconds=time_seconds)
+        self.limits = Limits(cpus, memory, time_seconds, processes, disk)
+        self.network = network
         self.containering = containering
         self.keep = keep
         self.policy = policy
@@ -94,13 +104,20 @@ class DockerExecutor:
         built = read_built_package(file, policy=self.policy)
         engine = self._pusher.engine()
         image = self._containering(built).compose_built(built)
-        reference = engine.load(image)
         mounted = engine.address.is_local
+        if self.limits.disk is not None and not mounted and (values.inputs or values.outputs):
+            raise InvalidName(
+                f"disk={self.limits.disk!r} keeps the working folder in memory, where nothing can be sent to or brought back "
+                f"from {engine.name}. Leave out the limit, or the inputs and outputs.",
+                given=self.limits.disk,
+            )
+        reference = engine.load(image)
         labels = RunLabels(
             built.module_name,
             built.requirements,
             {} if mounted else {name: str(folder) for name, folder in values.outputs.items()},
             str(self.limits),
+            RESULT if self.limits.disk is None else BOUNDED_RESULT,
         )
         with engine.asked(f"starting {built.module_name}"):
             container = engine.api.create_container_from_config(
@@ -109,7 +126,7 @@ class DockerExecutor:
             )["Id"]
             try:
                 if not mounted and (values.inputs or values.outputs):
-                    engine.api.put_archive(container, "/", tar_chunks(_sent(values)))
+                    engine.api.put_archive(container, *_sent(values))
                 engine.api.start(container)
             except BaseException:
                 with suppress(Exception):  # the first error is the one to tell
@@ -156,10 +173,23 @@ class DockerExecutor:
         self, image: str, labels: RunLabels, values: Values, engine: Engine, *, mounted: bool
     ) -> dict[str, Any]:
         """The request that makes the container ("ContainerCreate" of the engine's API). Secrets are in it, and only here."""
-        arguments = ["--result", f"/{RESULT}"]
+        arguments = ["--result", f"/{labels.result}"]
         if self.limits.time_seconds is not None:
             arguments += ["--time-limit-seconds", str(self.limits.time_seconds)]
-        host: dict[str, Any] = {}
+        host: dict[str, Any] = {
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            # What is sent to a place outside of the working folder can only be written there.
+            "ReadonlyRootfs": mounted or not values.outside,
+            "PidsLimit": int(self.limits.processes or _PROCESSES),
+        }
+        volume = f"/{HOME}"
+        if self.limits.disk_bytes is not None:
+            host["Tmpfs"] = {volume: f"rw,exec,nosuid,nodev,mode=1777,size={self.limits.disk_bytes}"}
+            host["Ulimits"] = [{"Name": "fsize", "Soft": self.limits.disk_bytes, "Hard": self.limits.disk_bytes}]
+            volume = "/" + BOUNDED_RESULT.rpartition("/")[0]
+        if not self.network:
+            host["NetworkMode"] = "none"
         if not engine.is_podman:
             host["LogConfig"] = _LOG
         if self.limits.cpus is not None:
@@ -172,6 +202,7 @@ class DockerExecutor:
             "Env": [f"{EXECUTOR_VARIABLE}=docker"]
             + [f"{name}={value.reveal()}" for name, value in values.variables.items()],
             "Labels": labels.to_labels(),
+            "Volumes": {volume: {}},
             "HostConfig": host,
         }
         if mounted and (values.inputs or values.outputs):
@@ -207,19 +238,28 @@ def _inside(name: str) -> str:
     return name if name.startswith("/") else f"/{HOME}/{name}"
 
 
-def _sent(values: Values) -> list[LayerFile]:
-    """Inputs with all that is in them, and empty folders for the outputs, as files of a tar."""
+def _sent(values: Values) -> tuple[str, Iterator[bytes | memoryview]]:
+    """Inputs with all that is in them, and empty folders for the outputs, as a tar; and the folder that it is for.
+
+    That is the working folder, the only one that can be written, unless a name leads out of it.
+    """
+    folder = "" if values.outside else f"/{HOME}"
     files = []
+
+    def place(name: str) -> str:
+        return _inside(name).removeprefix(folder).lstrip("/")
+
     for name, path in values.inputs.items():
-        target = _inside(name).lstrip("/")
+        target = place(name)
         for one in [path, *sorted(path.rglob("*"))]:
-            place = f"{target}/{one.relative_to(path).as_posix()}" if one != path else target
+            inside = f"{target}/{one.relative_to(path).as_posix()}" if one != path else target
             if one.is_symlink() and one != path:
-                files.append(LayerFile(place, link=os.readlink(one), owner=USER))
+                files.append(LayerFile(inside, link=os.readlink(one), owner=USER))
             elif one.is_dir():
-                files.append(LayerFile(place, owner=USER))
+                files.append(LayerFile(inside, owner=USER))
             elif one.is_file():  # and no socket or device
-                files.append(LayerFile(place, one, executable=os.access(one, os.X_OK), owner=USER))
-    files += [LayerFile(_inside(name).lstrip("/"), mode=0o777, owner=USER) for name in values.outputs]
-    files.append(LayerFile(HOME, mode=0o1777, owner=USER))  # it is there: its mode stays as it was
-    return files
+                files.append(LayerFile(inside, one, executable=os.access(one, os.X_OK), owner=USER))
+    files += [LayerFile(place(name), mode=0o777, owner=USER) for name in values.outputs]
+    if not folder:
+        files.append(LayerFile(HOME, mode=0o1777, owner=USER))  # it is there: its mode stays as it was
+    return folder or "/", tar_chunks(files)

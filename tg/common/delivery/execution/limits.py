@@ -19,6 +19,8 @@ class Limits:
     - `cpus`: processors, `0.5` or `2`.
     - `memory`: bytes, or a text such as `512m` or `4g`, in powers of 1024, as docker takes it.
     - `time_seconds`: from the start of its process on.
+    - `processes`: processes and threads at a time, of a container.
+    - `disk`: what a container's working folder may hold, as `memory`.
 
     `str()` gives what is limited, for messages: `cpus 2, memory 4g`. Raises `TypeError` or `ValueError`.
     """
@@ -26,36 +28,54 @@ class Limits:
     cpus: float | None = None
     memory: str | int | None = None
     time_seconds: float | None = None
+    processes: int | None = None
+    disk: str | int | None = None
 
     def __post_init__(self) -> None:
         _check_number("cpus", self.cpus)
         _check_number("time_seconds", self.time_seconds)
-        if self.memory_bytes is not None and self.memory_bytes < 1:
-            raise ValueError(f"memory={self.memory!r} is nothing. Say how much a run may take, for example '512m'.")
+        _check_number("processes", self.processes)
+        for name in ("memory", "disk"):
+            amount = _bytes(name, getattr(self, name))
+            if amount is not None and amount < 1:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is nothing. Say how much a run may take, for example '512m'."
+                )
 
     def __str__(self) -> str:
         named = {
             "cpus": self.cpus,
             "memory": self.memory if not isinstance(self.memory, int) else f"{self.memory} bytes",
             "time": None if self.time_seconds is None else f"{self.time_seconds} s",
+            "processes": self.processes,
+            "disk": self.disk if not isinstance(self.disk, int) else f"{self.disk} bytes",
         }
         return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
     @property
     def memory_bytes(self) -> int | None:
         """The memory in bytes."""
-        if self.memory is None:
-            return None
-        if isinstance(self.memory, bool) or not isinstance(self.memory, (str, int)):
-            raise TypeError(f"memory={self.memory!r} is of {type(self.memory)}. Give bytes, or a text such as '4g'.")
-        if isinstance(self.memory, int):
-            return self.memory
-        match = _MEMORY.fullmatch(self.memory.strip())
-        if match is None:
-            raise ValueError(
-                f"memory={self.memory!r} is no amount of memory. Write a number and k, m, g or t, for example '512m' or '4g'."
-            )
-        return int(float(match["number"]) * _UNITS.get((match["unit"] or "").lower(), 1))
+        return _bytes("memory", self.memory)
+
+    @property
+    def disk_bytes(self) -> int | None:
+        """What the working folder may hold, in bytes."""
+        return _bytes("disk", self.disk)
+
+
+def _bytes(name: str, amount: str | int | None) -> int | None:
+    if amount is None:
+        return None
+    if isinstance(amount, bool) or not isinstance(amount, (str, int)):
+        raise TypeError(f"{name}={amount!r} is of {type(amount)}. Give bytes, or a text such as '4g'.")
+    if isinstance(amount, int):
+        return amount
+    match = _MEMORY.fullmatch(amount.strip())
+    if match is None:
+        raise ValueError(
+            f"{name}={amount!r} is no amount of {name}. Write a number and k, m, g or t, for example '512m' or '4g'."
+        )
+    return int(float(match["number"]) * _UNITS.get((match["unit"] or "").lower(), 1))
 
 
 def _check_number(name: str, value: object) -> None:

@@ -13,6 +13,8 @@ from .results import read_result
 
 __all__ = ["Outcome"]
 
+_FAILURE_LIMIT_BYTES = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -70,7 +72,7 @@ class Outcome:
                 f"{_signal(self.exit_code)}{': ' + self.error if self.error else ''}. {self.where} shows what it said.",
                 **run,
             )
-        if not file.exists():
+        if not file.exists() or not file.stat().st_size:
             raise RunFailed(
                 f"{module_name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job "
                 f"instead. {self.where} shows what it said.",
@@ -80,10 +82,17 @@ class Outcome:
 
     @staticmethod
     def _failure(file: Path) -> dict[str, str]:
+        """`type`, `message` and `traceback`. The job can have written anything there, so nothing is taken for granted."""
         try:
-            return {str(name): str(value) for name, value in json.loads(file.read_bytes()).items()}
+            if not file.stat().st_size:
+                return {}
+            with file.open("rb") as opened:
+                read = json.loads(opened.read(_FAILURE_LIMIT_BYTES))
+            return {name: str(read[name]) for name in ("type", "message", "traceback")}
         except FileNotFoundError:
             return {}
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return {"type": "an error", "message": "what was written down about it cannot be read", "traceback": ""}
 
 
 def _signal(status: int) -> str:

@@ -24,6 +24,11 @@ class Values:
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
 
+    @property
+    def outside(self) -> list[str]:
+        """The names of places outside of the working folder."""
+        return [name for name in (*self.inputs, *self.outputs) if name.startswith("/")]
+
     @classmethod
     def checked(
         cls,

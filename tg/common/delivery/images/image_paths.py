@@ -6,12 +6,16 @@ wherever that lies, `.pth` files in it count, and a base's own packages stay as 
 
 from __future__ import annotations
 
-__all__ = ["HOME", "PREFIX", "RESULT", "USER", "python_command", "site_packages"]
+__all__ = ["BOUNDED_RESULT", "HOME", "PREFIX", "RESULT", "TEMPORARY", "USER", "python_command", "site_packages"]
 
 PREFIX = "opt/tg"
 HOME = "home/job"
 """The working folder. Anybody may write in it, as in /tmp: a run can be given another user, whose files it mounts."""
-RESULT = "opt/tg/run/result.pickle"
+RESULT = f"{HOME}/.tg/result.pickle"
+TEMPORARY = f"{HOME}/.tg/tmp"
+BOUNDED_RESULT = "opt/tg/run/result.pickle"
+"""The result of a run whose working folder is bounded, and so in memory and gone at its end: a file that is there already, in
+a folder where the job can make no other."""
 USER = 1000
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .blob import Layer
 from .bytecode import Interpreter, bytecode_path, compile_texts
-from .image_paths import HOME, PREFIX, RESULT, USER, site_packages
+from .image_paths import BOUNDED_RESULT, HOME, PREFIX, TEMPORARY, USER, site_packages
 from .layer_writer import LayerFile, write_layer
 
 __all__ = ["BuiltPackage", "PackageFile", "package_layer"]
@@ -69,7 +69,9 @@ def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:
         files.append(LayerFile(f"{base}/{bytecode_path(path, interpreter)}", code))
     # As /tmp: a run can be given the user whose files it mounts, and that one has to write as well.
     files.append(LayerFile(HOME, mode=0o1777, owner=USER))
-    files.append(LayerFile(RESULT.rpartition("/")[0], mode=0o1777, owner=USER))
+    files += [LayerFile(path, mode=0o1777, owner=USER) for path in (TEMPORARY.rpartition("/")[0], TEMPORARY)]
+    files.append(LayerFile(BOUNDED_RESULT.rpartition("/")[0]))
+    files += [LayerFile(path, b"", mode=0o666) for path in (BOUNDED_RESULT, f"{BOUNDED_RESULT}.failure")]
     # Python asks for this folder when it looks for the user base, and it is there even without any dependency.
     files.append(LayerFile(f"{PREFIX}/bin"))
     return write_layer(files, f"package: {package.module_name}")

@@ -11,7 +11,7 @@ from .base_image import BaseImage
 from .bytecode import Interpreter
 from .dependency_layers import dependency_layers
 from .image import CREATED, Image
-from .image_paths import HOME, PREFIX, USER, python_command
+from .image_paths import HOME, PREFIX, TEMPORARY, USER, python_command
 from .lock import Lock
 from .package_layer import BuiltPackage, package_layer
 
@@ -71,6 +71,7 @@ class Recipe:
             PYTHONDONTWRITEBYTECODE="1",
             PYTHONUNBUFFERED="1",
             PYTHONUSERBASE=f"/{PREFIX}",
+            TMPDIR=f"/{TEMPORARY}",
         )
         environment.update(self.environment)
         return {

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from ...logger import Logger
 from .entry_point import EntryPoint
@@ -144,9 +144,9 @@ def failure_of(error: BaseException) -> dict[str, str]:
 
 def _write_result(result: Any, file: Path) -> None:
     """The whole result or no file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, lambda opened: pickle_result(result, opened))
-    _failure_file(file).unlink(missing_ok=True)  # of an earlier run
+    _write(file, lambda opened: pickle_result(result, opened))
+    if os.access(file.parent, os.W_OK):
+        _failure_file(file).unlink(missing_ok=True)  # of an earlier run
     if EXECUTOR_VARIABLE not in os.environ:
         Logger.info(f"Result is written to {file}")
 
@@ -157,10 +157,19 @@ def _write_failure(error: BaseException, result_file: Path | None) -> None:
         return
     text = json.dumps(failure_of(error))
     try:
-        result_file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_failure_file(result_file), lambda opened: opened.write(text.encode()))
+        _write(_failure_file(result_file), lambda opened: opened.write(text.encode()))
     except OSError as problem:
         Logger.error(f"What went wrong could not be written to {_failure_file(result_file)}: {problem}")
+
+
+def _write(file: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file whole; or into the one that is there, where its folder takes no other: then the exit status tells."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if os.access(file.parent, os.W_OK) or not file.exists():
+        write_whole(file, write)
+        return
+    with file.open("wb") as opened:
+        write(opened)
 
 
 def _failure_file(result_file: Path) -> Path:
