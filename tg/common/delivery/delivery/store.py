@@ -27,7 +27,7 @@ from typing import Any
 from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import PackageNotFound
-from ..runtime.whole_files import make_private_folder, sweep_unfinished, unfinished_folder, write_whole
+from ..runtime.whole_files import make_private_folder, one_at_a_time, sweep_unfinished, unfinished_folder, write_whole
 from ..trust.policy import Policy
 from .claims import claim_of_folder, claim_of_wheel
 from .facts import PackageFacts
@@ -92,6 +92,7 @@ class Store:
             policy.check(claim_of_wheel(wheel, seal))
             folder = self.root / seal
             with storing(f"{facts.module_name} cannot be installed", self.root):
+                sweep_unfinished(self.root)
                 while not self._keep(wheel, folder):
                     pass  # another process has removed it just now
                 self._note_latest(facts.uid.name, seal)
@@ -154,11 +155,11 @@ class Store:
 
     def _installed(self, folder: Path) -> InstalledPackage | None:
         """The package in a folder; none when another process has just removed it, or somebody has emptied it."""
-        file = next(folder.glob("*/package.json"), None)
-        facts = PackageFacts.of_folder(file.parent) if file is not None else None
-        if file is None or facts is None:
-            return None
         try:
+            file = next(folder.glob("*/package.json"), None)
+            facts = PackageFacts.of_folder(file.parent) if file is not None else None
+            if file is None or facts is None:
+                return None
             # The folder of metadata: bytecode and trees that were set aside change the times of the others.
             return InstalledPackage(facts, file.parent, (folder / facts.dist_info).stat().st_mtime)
         except FileNotFoundError:
@@ -185,8 +186,9 @@ class Store:
 
     def _unpack(self, wheel: WheelReader, folder: Path) -> None:
         make_private_folder(self.root)
-        sweep_unfinished(self.root)
-        with unfinished_folder(self.root) as temporary:
+        with one_at_a_time(self.root, folder.name), unfinished_folder(self.root) as temporary:
+            if folder.is_dir() and _is_whole(wheel, folder):
+                return  # another process has unpacked it meanwhile
             unpacked = temporary / "package"
             _make_folders(unpacked, wheel.members)
             earlier = _Earlier.of(self.root, wheel.facts)

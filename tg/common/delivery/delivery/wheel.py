@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ...locations import Loc
 from ..runtime.errors import IncompatiblePackage, PackageRejected
 from ..runtime.whole_files import sweep_unfinished, write_whole
 from .archive import BIG_BYTES, ENVELOPE_FILE, RECORD_FILE, Archive, ArchiveError, write_archive
@@ -115,9 +116,11 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep_unfinished(path.parent)
+    # Each content has a folder of its own there, which nobody may come back to.
+    folder = Loc.packages if Loc.packages in path.parents else path.parent
+    sweep_unfinished(folder)
     archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
-    return write_whole(path, lambda file: write_archive(file, archived))
+    return write_whole(path, lambda file: write_archive(file, archived), unfinished_in=folder)
 
 
 class WheelReader:

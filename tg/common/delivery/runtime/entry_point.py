@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from . import resources
+from .errors import PackageNotFound
 from .module_tree import ModuleTree
 from .unpickling import RenamingUnpickler
 
@@ -76,13 +77,25 @@ class EntryPoint:
     def load_resource(self, name: str) -> Any:
         """Load one of the payload's objects, with the classes of this package; each call gives a new one.
 
-        Raises `PackageNotFound` when the payload had nothing of that name.
+        Raises `PackageNotFound` when the payload had nothing of that name, or the package was removed from the store.
         """
         while True:
-            loaded_as = self._tree.make_importable()
-            value = resources.load_resource(
-                self.resources_location, name, from_module=self.module_name, to_module=loaded_as
-            )
+            before = self._identity()
+            try:
+                loaded_as = self._tree.make_importable()
+                value = resources.load_resource(
+                    self.resources_location, name, from_module=self.module_name, to_module=loaded_as
+                )
+            except (OSError, ImportError) as error:
+                now = self._identity()
+                if now is not None and (now != before or self._tree.forget_missing_folders()):
+                    continue  # it was removed, and installed again meanwhile
+                if now is not None:
+                    raise
+                raise PackageNotFound(
+                    f"{self.module_name} is not installed any more: {self.resources_location.parent} was removed after it was "
+                    f"asked for. Install it again."
+                ) from error
             if self._tree.current_name() == loaded_as:
                 return value
             # Another version took this one's place meanwhile: the object may be made of both.
@@ -105,6 +118,14 @@ class EntryPoint:
     def unload(self) -> None:
         """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""
         self._tree.unload()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which folder it is that has this name at the moment; `None` when there is none."""
+        try:
+            found = self.resources_location.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_ctime_ns
 
     @property
     def _tree(self) -> ModuleTree:

@@ -108,6 +108,18 @@ class ModuleTree:
                 if key in exact or key.startswith(ours):
                     cache.pop(key, None)
 
+    def forget_missing_folders(self) -> bool:
+        """Let Python look again for folders of the tree that were not there when it looked, and are now. True if any are.
+
+        What it has not found once, it does not look for again (`sys.path_importer_cache`).
+        """
+        own = (str(self.folder), self._aside)
+        missed = [path for path, finder in list(sys.path_importer_cache.items()) if finder is None]
+        there = [path for path in missed if path.startswith(own) and os.path.isdir(path)]
+        for path in there:
+            sys.path_importer_cache.pop(path, None)
+        return bool(there)
+
     @property
     def _aside(self) -> str:
         return str(self.folder.parent / _ASIDE)

@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows: nothing is locked there, and nothing swept
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["make_private_folder", "sweep_unfinished", "unfinished_folder", "write_whole"]
+__all__ = ["make_private_folder", "one_at_a_time", "sweep_unfinished", "unfinished_folder", "write_whole"]
 
 Written = TypeVar("Written")
 
@@ -46,13 +46,14 @@ def make_private_folder(path: Path) -> None:
                 raise
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], Written]) -> Written:
+def write_whole(path: Path, write: Callable[[BinaryIO], Written], *, unfinished_in: Path | None = None) -> Written:
     """Let `write` fill a file under a temporary name beside `path`, rename it, and return what `write` returned.
 
+    `unfinished_in` is another folder of the same file system for the temporary name: one that is swept.
     It is nobody else's to read, whatever the umask is: packages, results and logs can hold what nobody else should see.
     Whatever is raised meanwhile, an interrupt too, leaves no temporary file: its name is known before there is one.
     """
-    temporary = path.with_name(f"{_FILE}{os.urandom(8).hex()}")
+    temporary = (path.parent if unfinished_in is None else unfinished_in) / f"{_FILE}{os.urandom(8).hex()}"
     try:
         with open(os.open(temporary, _FLAGS, 0o600), "wb") as file:
             os.fchmod(file.fileno(), 0o600)
@@ -82,10 +83,44 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
         break
     try:
         _lock(lock)
+        os.write(lock, b"\n")  # from now on it has been locked: see `_is_left`
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+@contextmanager
+def one_at_a_time(parent: Path, name: str) -> Iterator[None]:
+    """Wait until no other process is in here with this name, and keep them out; for as long as this process lives, at most.
+
+    The one that leaves removes the lock's file while it has the lock. So whoever gets the lock of a file that is no longer
+    the one of that name has waited for one that is gone, and takes the next.
+    """
+    if fcntl is None:
+        yield
+        return
+    file = parent / f"{_FILE}{name}"
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                break
+        except FileNotFoundError:
+            pass
+        except OSError:  # a file system without locks: then each does it for itself
+            break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(file)
+        os.close(descriptor)
 
 
 def sweep_unfinished(parent: Path) -> None:
@@ -104,11 +139,16 @@ def sweep_unfinished(parent: Path) -> None:
 def _lock(descriptor: int) -> None:
     if fcntl is not None:
         with suppress(OSError):  # a file system without locks: what is there is never taken for left behind
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # nobody else has it for longer than a look
 
 
 def _is_left(path: str, lock: str) -> bool:
-    """Whether nobody writes it: nobody has its lock, or it has had none for a while."""
+    """Whether nobody writes it any more.
+
+    1. Whoever makes it, makes the lock's file, locks that, and then writes into it (a file is its own lock).
+    2. So one that has bytes and is not locked belongs to nobody.
+    3. One without bytes is about to be locked by whoever made it, unless that is a while ago.
+    """
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -117,13 +157,9 @@ def _is_left(path: str, lock: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if lock == path:
-            # Made just now, and about to be locked.
-            return (
-                time.time() - os.fstat(descriptor).st_ctime > _NO_LOCK_YET_SECONDS or os.fstat(descriptor).st_size > 0
-            )
+        found = os.fstat(descriptor)
+        return found.st_size > 0 or time.time() - found.st_ctime > _NO_LOCK_YET_SECONDS
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    return True

@@ -1,0 +1,40 @@
+"""How much is injected: a short, seeded part in every run of the tests, all of it in `make soak`, which tells what was run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from soaking import Soak
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> Iterator[Soak]:
+    """`TG_SOAK=1` makes it long, `TG_SOAK_SEED` gives other random numbers."""
+    made = Soak(bool(os.environ.get("TG_SOAK")), int(os.environ.get("TG_SOAK_SEED", "20261123")))
+    started = time.monotonic()
+    yield made
+    for text in made.told:
+        request.node.user_properties.append(("soak", f"{text} ({time.monotonic() - started:.0f} s, seed {made.seed})"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was injected, a line each."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
+    lines = [
+        f"{report.outcome:>6}  {report.head_line}: {text}"
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())
+        if name == "soak" and report.when == "teardown"
+    ] or [
+        f"{report.outcome:>6}  {report.head_line}: {text}"
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())
+        if name == "soak"
+    ]
+    if lines and os.environ.get("TG_SOAK"):
+        terminalreporter.section("faults")
+        terminalreporter.write("\n".join(dict.fromkeys(lines)) + "\n")
