@@ -284,16 +284,19 @@ class WheelReader:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zlib.error):
             return  # no zip file at all: the first error says as much
         self._check_names(names)
-        for text, name in texts:
-            self._parse_facts(text, name)
         counts = Counter(names)
         for info in members:
-            if counts[info.orig_filename] > 1:
-                raise self.rejected(f"has the member {info.orig_filename} twice", member=info.orig_filename)
-            if info.compress_type != zipfile.ZIP_STORED or info.external_attr >> 16 & 0o170000 not in (0, 0o100000):
-                raise self.rejected(
-                    f"has a member that is no plain stored file: {info.orig_filename}", member=info.orig_filename
-                )
+            name = info.orig_filename
+            if counts[name] > 1:
+                raise self.rejected(f"has the member {name} twice", member=name)
+            if info.external_attr >> 16 & 0o170000 not in (0, 0o040000, 0o100000):
+                raise self.rejected(f"has a member that is a link or a device: {name}", member=name)
+        for text, name in texts:
+            self._parse_facts(text, name)
+        for info in members:
+            if info.compress_type != zipfile.ZIP_STORED or info.is_dir():
+                name = info.orig_filename
+                raise self.rejected(f"has a member that is no plain stored file: {name}", member=name)
 
     def _directory_is_huge(self) -> bool:
         """Whether reading the directory of a zip file that is none of ours would take long; it is not explained then."""
