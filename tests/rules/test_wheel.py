@@ -348,7 +348,7 @@ def test_a_sealed_member_that_is_a_link_is_refused_with_its_name(tmp_path: Path)
     content = sealed(tmp_path / "x.whl", SOUND).read_bytes()
     regular, link = (((kind | 0o644) << 16).to_bytes(4, "little") for kind in (stat.S_IFREG, stat.S_IFLNK))
     (tmp_path / "x.whl").write_bytes(resealed(content.replace(regular, link, 1)))
-    assert f"is no plain stored file: {UID_FOLDER}/package.json" in str(refusal(tmp_path / "x.whl", tmp_path / "store"))
+    assert f"is a link or a device: {UID_FOLDER}/package.json" in str(refusal(tmp_path / "x.whl", tmp_path / "store"))
 
 
 def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:

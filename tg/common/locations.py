@@ -18,12 +18,19 @@ class Locations:
 
     @property
     def home(self) -> Path:
-        """The folder that holds the others."""
+        """The folder that holds the others. Raises `RuntimeError` when there is nothing to tell where it is."""
         named = os.environ.get("TG_HOME")
         if named:
             return Path(named).expanduser().absolute()
         data = os.environ.get("XDG_DATA_HOME")
-        return (Path(data) if data else Path.home() / ".local" / "share") / "tg"
+        if data:
+            return Path(data) / "tg"
+        try:
+            return Path.home() / ".local" / "share" / "tg"
+        except RuntimeError as error:  # HOME is not set, and the system's list of users does not tell either
+            raise RuntimeError(
+                "nobody knows your home folder: HOME is not set. Set TG_HOME to a folder for packages."
+            ) from error
 
     @property
     def packages(self) -> Path:

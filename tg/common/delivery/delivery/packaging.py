@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import InvalidName
-from ..runtime.whole_files import make_private_folder
 from ..trust.own_builds import note_own_build
 from .closure import Closure
 from .dependencies import DependencyList
@@ -109,8 +108,6 @@ class Packaging:
                     nearest=str(folder.parent),
                 )
             with storing(f"{plan.facts.module_name} cannot be written", folder):
-                if destination is None:
-                    make_private_folder(Loc.packages)
                 seal = write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata)
                 note_own_build(seal)
             broken = snapshot.check_syntax()

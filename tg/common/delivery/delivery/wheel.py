@@ -25,7 +25,7 @@ from typing import Any
 
 from ...locations import Loc
 from ..runtime.errors import IncompatiblePackage, PackageRejected
-from ..runtime.whole_files import sweep_unfinished, write_whole
+from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .archive import BIG_BYTES, ENVELOPE_FILE, RECORD_FILE, Archive, ArchiveError, write_archive
 from .digests import Digests
 from .facts import PackageFacts
@@ -115,9 +115,12 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Each content has a folder of its own there, which nobody may come back to.
-    folder = Loc.packages if Loc.packages in path.parents else path.parent
+    folder = path.parent
+    if Loc.packages in path.parents:
+        make_private_folder(path.parent)
+        folder = Loc.packages  # each content has a folder of its own there, which nobody may come back to
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
     sweep_unfinished(folder)
     archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
     return write_whole(path, lambda file: write_archive(file, archived), unfinished_in=folder)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...locations import Loc
+from ..delivery.storage import storing
 from ..delivery.store import InstalledPackage, Store
 from ..runtime.errors import RunNotFound
 from ..runtime.running import EXECUTOR_VARIABLE
-from ..runtime.whole_files import make_private_folder
+from ..runtime.whole_files import make_private_folder, write_whole
 from .environments import environment_for, python_of
 from .limits import Limits
 from .package_file import package_file
@@ -114,10 +115,10 @@ class ProcessExecutor:
         installed = Store().install(package_file(package), policy=self.policy)
         python = python_of(environment_for(installed.facts.requirements()))
         folder = Loc.runs / f"{installed.module_name}-{secrets.token_hex(4)}"
-        make_private_folder(Loc.runs)
-        folder.mkdir(mode=0o700)
         try:
-            return self._start(folder, installed, python, values)
+            with storing(f"a run of {installed.module_name} cannot be started", Loc.runs):
+                make_private_folder(folder)
+                return self._start(folder, installed, python, values)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -149,7 +150,7 @@ class ProcessExecutor:
 
     def _start(self, folder: Path, installed: InstalledPackage, python: Path, values: Values) -> ProcessRun:
         _make_working_folder(folder / "work", values)
-        (folder / "log").touch()
+        write_whole(folder / "log", lambda file: file.write(b""))
         with (folder / "lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._facts(installed, values).write(folder)
