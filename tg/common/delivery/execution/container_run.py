@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -26,6 +27,8 @@ _PAUSES_SECONDS = (0.1, 0.5, 1, 2, 4, 8, 15)
 """How long to wait before the connection is tried again, once it broke."""
 
 _CANCELLED = "-cancelled"
+_STARTING_SECONDS = 600
+"""After which a container that was made and not started belongs to nobody: sending its inputs can take a while."""
 _STOP_SECONDS = 10
 _CHUNK_BYTES = 1024 * 1024
 
@@ -106,6 +109,15 @@ class ContainerRun:
     def exit_code(self) -> int | None:
         """The exit status, 128 + n where signal n ended it; `None` while it runs."""
         return self._outcome().exit_code
+
+    @property
+    def never_started(self) -> bool:
+        """Whether whoever made the container was gone before starting it: for minutes it is there and has not begun."""
+        found = self._ended or self._inspected()
+        if found["State"]["Status"] not in ("created", "configured"):
+            return False
+        made = datetime.strptime(found["Created"][:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        return (datetime.now(timezone.utc) - made).total_seconds() > _STARTING_SECONDS
 
     def logs(self) -> Iterator[str]:
         """All lines from the first on, live; see `Run.logs`. Goes on after a lost connection, where it was."""

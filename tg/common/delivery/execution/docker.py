@@ -119,18 +119,19 @@ class DockerExecutor:
             str(self.limits),
             RESULT if self.limits.disk is None else BOUNDED_RESULT,
         )
+        name = f"tg-{built.module_name}-{secrets.token_hex(4)}"
         with engine.asked(f"starting {built.module_name}"):
-            container = engine.api.create_container_from_config(
-                self._config(reference, labels, values, engine, mounted=mounted),
-                name=f"tg-{built.module_name}-{secrets.token_hex(4)}",
-            )["Id"]
             try:
+                container = engine.api.create_container_from_config(
+                    self._config(reference, labels, values, engine, mounted=mounted), name=name
+                )["Id"]
                 if not mounted and (values.inputs or values.outputs):
                     engine.api.put_archive(container, *_sent(values))
                 engine.api.start(container)
             except BaseException:
+                # By its name: where the connection broke, the answer with its id may be what was lost. And on a new one then.
                 with suppress(Exception):  # the first error is the one to tell
-                    engine.api.remove_container(container, force=True, v=True)
+                    self._pusher.engine().api.remove_container(name, force=True, v=True)
                 raise
         return ContainerRun(container, labels, self._pusher.engine, keep=self.keep)
 
@@ -158,8 +159,8 @@ class DockerExecutor:
         return [ContainerRun(one, labels, self._pusher.engine, keep=self.keep) for one, labels in labelled if labels]
 
     def prune(self) -> list[str]:
-        """Remove the containers of all runs that have ended, and give their ids."""
-        ended = [run for run in self.runs() if run.state != "running"]
+        """Remove the containers of all runs that have ended, and of those whose starter ended before them; give their ids."""
+        ended = [run for run in self.runs() if run.state != "running" or run.never_started]
         for run in ended:
             run.remove()
         return [run.id for run in ended]

@@ -101,6 +101,7 @@ class Tunnel:
         self._folder = Path(tempfile.mkdtemp(prefix="tg-ssh-"))  # 0700; a socket's path may have 107 bytes only
         self.socket = str(self._folder / "engine.sock")
         self._stderr = self._folder / "stderr"
+        self._said = ""
         try:
             self._process = self._start()
             self._wait_until_it_stands()
@@ -153,7 +154,9 @@ class Tunnel:
         """The error to raise, with what ssh has said so far; `ask` is the command that shows it on the host."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)  # its last words come before its end
-        said = self._stderr.read_text("utf-8", "replace").replace("\r", "").strip()
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            self._said = self._stderr.read_text("utf-8", "replace").replace("\r", "").strip()
+        said = self._said
         advice = f"`{self.address.shown}{' ' + ask if ask else ''}` shows it."
         if "IDENTIFICATION HAS CHANGED" in said:
             advice = (
@@ -181,4 +184,6 @@ class Tunnel:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        with contextlib.suppress(OSError):  # for whoever asks afterwards why it broke
+            self._said = self._stderr.read_text("utf-8", "replace").replace("\r", "").strip()
         shutil.rmtree(self._folder, ignore_errors=True)

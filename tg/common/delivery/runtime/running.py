@@ -145,8 +145,11 @@ def failure_of(error: BaseException) -> dict[str, str]:
 def _write_result(result: Any, file: Path) -> None:
     """The whole result or no file."""
     _write(file, lambda opened: pickle_result(result, opened))
+    failure = _failure_file(file)  # of an earlier run
     if os.access(file.parent, os.W_OK):
-        _failure_file(file).unlink(missing_ok=True)  # of an earlier run
+        failure.unlink(missing_ok=True)
+    elif failure.exists():
+        os.truncate(failure, 0)
     if EXECUTOR_VARIABLE not in os.environ:
         Logger.info(f"Result is written to {file}")
 
