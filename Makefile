@@ -21,6 +21,10 @@ test: .venv/.ready ## The checks, then all tests with coverage, then all tests o
 test-torch: .venv-torch/.ready ## The tests with tensors in the payload, in an environment of their own: downloads torch
 	.venv-torch/bin/python -m pytest tests/torch
 
+.PHONY: soak
+soak: .venv/.ready ## The long versions of the tests that break things: kills, crowds, alterations, full disks, hostile jobs; minutes
+	TG_SOAK=1 .venv/bin/python -m pytest tests/faults -n 2
+
 .PHONY: services
 services: ## Start the engine, the ssh server and the registries that tests need, and install them as root on Debian; tests do it themselves
 	@"$$(scripts/find-python)" scripts/services start

@@ -28,7 +28,20 @@ ROOMS = [
 """From the ground up; each may import those before it."""
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
-AROUND = {"backports", "certifi", "cryptography", "docker", "isal", "packaging", "requests", "urllib3", "uv"}
+AROUND = {
+    "backports",
+    "certifi",
+    "cryptography",
+    "cyclonedx",
+    "docker",
+    "isal",
+    "model_signing",
+    "packageurl",
+    "packaging",
+    "requests",
+    "urllib3",
+    "uv",
+}
 """Distributions that are used around packages, never for making or loading one; imported in functions alone."""
 
 
