@@ -184,7 +184,8 @@ from tg.my.job import Job
 from tg.common.delivery.delivery import Packaging
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background ignores it
 def interrupt(event, arguments):
-    if event == {moment!r} and os.path.realpath('out') in os.path.realpath(os.fsdecode(arguments[0])):
+    is_path = event == {moment!r} and not isinstance(arguments[0], int)  # a pipe to another process is opened by number
+    if is_path and os.path.realpath('out') in os.path.realpath(os.fsdecode(arguments[0])):
         _thread.interrupt_main()
 packaging = Packaging('my_job', '1.0.0', dict(job=Job(), more=[bytes(3_000_000 + i) for i in range(10)]))
 os.mkdir('out')

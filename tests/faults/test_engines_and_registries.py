@@ -122,8 +122,6 @@ def own_engine(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         engine.end_all()
 
 
-# The SDK leaves the sockets of a stream that broke to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_engine_that_restarts_loses_no_run_and_no_line(
     own_engine: OwnEngine, base_image: str, deliver: Deliver, number: signal.Signals, soak: Soak

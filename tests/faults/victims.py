@@ -138,11 +138,9 @@ def crowd(processes: int, seed: int) -> dict[str, object]:
         make_folders(root, members)
 
     def removes(folder: Path, to: Path) -> None:
-        there = folder.is_dir()
-        named = next((path.parent.name for path in folder.glob("*/package.json")), "?")
         rename(folder, to)
-        if there and to.exists():
-            os.write(log, f"removes {named}\n".encode())
+        for path in to.glob("*/package.json"):  # nobody else has it now
+            os.write(log, f"removes {path.parent.name}\n".encode())
 
     store_module._make_folders = unpacks
     store_module._rename_if_there = removes

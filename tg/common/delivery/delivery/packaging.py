@@ -108,8 +108,7 @@ class Packaging:
                     nearest=str(folder.parent),
                 )
             with storing(f"{plan.facts.module_name} cannot be written", folder):
-                seal = write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata)
-                note_own_build(seal)
+                write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, note_own_build)
             broken = snapshot.check_syntax()
         snapshot.remember()
         for warning in (

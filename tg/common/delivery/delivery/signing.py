@@ -78,9 +78,7 @@ def sign_package(
         metadata[ENVELOPE_FILE] = manifest.signed(signer).to_json()
         payload = [one for one in members.values() if not one.path.startswith(f"{facts.dist_info}/")]
         with storing(f"{facts.module_name} cannot be signed", path.parent):
-            seal = write_wheel(path, payload, facts.dist_info, metadata)
-            if was_made_here:
-                note_own_build(seal)
+            write_wheel(path, payload, facts.dist_info, metadata, note_own_build if was_made_here else None)
     return manifest
 
 

@@ -142,7 +142,6 @@ class Store:
         for package in removed:
             self.remove(package)
         sweep_unfinished(self.root)
-        sweep_unfinished(self.root / "names")
         for folder in (Loc.packages, *Loc.packages.glob("*/")):
             sweep_unfinished(folder)
         return removed
@@ -168,7 +167,7 @@ class Store:
     def _note_latest(self, name: str, seal: str) -> None:
         names = self.root / "names"
         make_private_folder(names)
-        write_whole(names / name, lambda file: file.write(seal.encode()))
+        write_whole(names / name, lambda file: file.write(seal.encode()), unfinished_in=self.root)
 
     def _keep(self, wheel: WheelReader, folder: Path) -> bool:
         """See to it that the package is in its folder, and count it as installed now. False if somebody removed it."""

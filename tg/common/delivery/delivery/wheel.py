@@ -17,11 +17,11 @@ import stat
 import struct
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...locations import Loc
 from ..runtime.errors import IncompatiblePackage, PackageRejected
@@ -105,11 +105,18 @@ def same_place(path: str) -> str:
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path.casefold())
 
 
-def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata: Mapping[str, bytes]) -> str:
+def write_wheel(
+    path: Path,
+    members: Sequence[Member],
+    dist_info: str,
+    metadata: Mapping[str, bytes],
+    note: Callable[[str], None] | None = None,
+) -> str:
     """Write a wheel and return its seal, in hexadecimal digits.
 
     `dist_info` is the folder `name-version.dist-info`, `metadata` the files in it but RECORD. The file appears
-    whole; see `write_whole`.
+    whole; see `write_whole`. `note` is told the seal before: what it writes down is there for whoever finds the file,
+    whenever this process may be killed.
     """
     listed = [*sorted(members, key=lambda member: member.path)]
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
@@ -123,7 +130,14 @@ def write_wheel(path: Path, members: Sequence[Member], dist_info: str, metadata:
         path.parent.mkdir(parents=True, exist_ok=True)
     sweep_unfinished(folder)
     archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
-    return write_whole(path, lambda file: write_archive(file, archived), unfinished_in=folder)
+
+    def write(file: BinaryIO) -> str:
+        seal = write_archive(file, archived)
+        if note is not None:
+            note(seal)
+        return seal
+
+    return write_whole(path, write, unfinished_in=folder)
 
 
 class WheelReader:
