@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,12 +101,17 @@ def _image_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def image_cache(tmp_path: Path, base_image: str, _image_cache: Path) -> Path:
-    """Tests with this fixture share `Loc.images`; all else is their own. It comes with the base image."""
+def image_cache(request: pytest.FixtureRequest, tmp_path: Path, base_image: str, _image_cache: Path) -> Iterator[Path]:
+    """Tests with this fixture share `Loc.images`; all else is their own. It comes with the base image.
+
+    The engine is one for all processes of a run of the tests. Whoever counts or prunes what is on it is marked `engine_alone`.
+    """
     home = tmp_path / "home"
     home.mkdir()
     (home / "images").symlink_to(_image_cache)
-    return _image_cache
+    with (_image_cache / "engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("engine_alone") else fcntl.LOCK_SH)
+        yield _image_cache
 
 
 @pytest.fixture

@@ -192,6 +192,7 @@ os.symlink("/etc/passwd", "out/away")
     assert (tmp_path / "results/link").read_text() == "kept"
 
 
+@pytest.mark.engine_alone
 def test_a_container_that_does_not_start_is_not_left_behind(deliver: Deliver, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with DockerExecutor(inputs={"/etc/passwd/below": tmp_path / "file"}) as executor:
@@ -281,6 +282,7 @@ def test_another_process_finds_a_run_by_its_id(executor: DockerExecutor, deliver
     assert done.stdout.strip() == "5 [1, 2] 0", done.stderr
 
 
+@pytest.mark.engine_alone
 def test_what_a_crash_leaves_behind_is_listed_and_removed_by_one_call(deliver: Deliver, project: Project) -> None:
     package = deliver("return 1")
     code = f"""

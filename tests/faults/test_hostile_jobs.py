@@ -131,9 +131,10 @@ return written
 
 def test_a_bounded_disk_and_a_failure(deliver: Deliver) -> None:
     with DockerExecutor(disk="16m") as executor:
+        run = executor.start(deliver("raise RuntimeError('too bad')"))
         with pytest.raises(JobFailed, match="RuntimeError: too bad"):
-            executor.start(deliver("raise RuntimeError('too bad')")).result()
-        executor.prune()
+            run.result()
+        run.remove()
 
 
 def test_what_a_bounded_disk_cannot_do_is_refused(ssh_host: str, deliver: Deliver, tmp_path: Path) -> None:
