@@ -23,18 +23,17 @@ def soak(request: pytest.FixtureRequest) -> Iterator[Soak]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What was injected, a line each."""
-    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, ())]
+    if not os.environ.get("TG_SOAK"):
+        return
+    # A test's report of its call comes before its fixtures tell: what they told is in the report of its teardown.
+    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "user_properties")]
+    failed = {report.nodeid for report in reports if report.failed}
     lines = [
-        f"{report.outcome:>6}  {report.head_line}: {text}"
+        f"{'failed' if report.nodeid in failed else 'passed'}  {report.head_line}: {text}"
         for report in reports
-        for name, text in getattr(report, "user_properties", ())
-        if name == "soak" and report.when == "teardown"
-    ] or [
-        f"{report.outcome:>6}  {report.head_line}: {text}"
-        for report in reports
-        for name, text in getattr(report, "user_properties", ())
+        if report.when == "teardown"
+        for name, text in report.user_properties
         if name == "soak"
     ]
-    if lines and os.environ.get("TG_SOAK"):
-        terminalreporter.section("faults")
-        terminalreporter.write("\n".join(dict.fromkeys(lines)) + "\n")
+    terminalreporter.section("faults")
+    terminalreporter.write("\n".join(lines) + "\n")
