@@ -26,7 +26,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not os.environ.get("TG_SOAK"):
         return
     # A test's report of its call comes before its fixtures tell: what they told is in the report of its teardown.
-    reports = [report for some in terminalreporter.stats.values() for report in some if hasattr(report, "user_properties")]
+    reports = [
+        report for some in terminalreporter.stats.values() for report in some if hasattr(report, "user_properties")
+    ]
     failed = {report.nodeid for report in reports if report.failed}
     lines = [
         f"{'failed' if report.nodeid in failed else 'passed'}  {report.head_line}: {text}"
