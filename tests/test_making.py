@@ -307,7 +307,7 @@ def test_what_is_unchanged_is_neither_parsed_nor_hashed_again(project: Project) 
         packaging.make_package()
         print(looked_at, [path.rpartition('/')[2] for path in parsed])
     """)
-    assert printed.strip() == "['my/module3.py'] ['module3.py']"
+    assert printed.strip() == "['tg/my/module3.py'] ['module3.py']"
 
 
 @pytest.mark.parametrize(

@@ -22,15 +22,15 @@ import sys, threading
 from tg.common.delivery.delivery import Packaging
 from tg.my.job import Job, Step
 {before}
-packaging = Packaging('my_job', '1.0.0', dict(job={job}))
+packaging = Packaging('my_job', '1.0.0', dict(job={job}), roots={roots})
 packaging.make_package()
 """
 
 
-def refusal(project: Project, job: str, before: str = "") -> str:
+def refusal(project: Project, job: str, before: str = "", roots: object = None) -> str:
     """What is said when `job` is to be delivered; nothing may have been written."""
     project.write("tg/my/job.py", JOB)
-    printed = project.run(DELIVER.format(job=job, before=before), fails=True)
+    printed = project.run(DELIVER.format(job=job, before=before, roots=roots), fails=True)
     assert "UndeliverablePayload" in printed
     assert not project.home.exists()
     return printed
@@ -64,13 +64,15 @@ def test_a_class_of_a_function_body_is_named_with_its_place(project: Project) ->
 
 def test_a_class_of_the_project_outside_tg_is_named_with_its_place(project: Project) -> None:
     outside = project.write("helpers.py", "\nclass Helper:\n    pass\n")
-    printed = refusal(project, "Job(helper=Helper())", "from helpers import Helper")
+    printed = refusal(project, "Job(helper=Helper())", "from helpers import Helper", roots=[])
     assert f"job.helper refers to class helpers.Helper ({outside}:1), which is outside tg/ and will not be" in printed
+    assert "or add 'helpers' to roots" in printed
 
 
 def test_a_function_of_the_project_outside_tg_is_named_as_well(project: Project) -> None:
     project.write("helpers.py", "def helper():\n    pass\n")
-    assert "job.f refers to function helpers.helper" in refusal(project, "Job(f=helper)", "from helpers import helper")
+    printed = refusal(project, "Job(f=helper)", "from helpers import helper", roots=[])
+    assert "job.f refers to function helpers.helper" in printed
 
 
 def test_a_class_of_tg_that_was_imported_under_another_name_is_told_its_proper_one(project: Project) -> None:
@@ -191,7 +193,7 @@ def test_an_object_that_is_pickled_by_its_name_outside_tg_is_named(project: Proj
         MISSING = Sentinel()
         """,
     )
-    printed = refusal(project, f"Job(x=helpers.{name})", "import helpers")
+    printed = refusal(project, f"Job(x=helpers.{name})", "import helpers", roots=[])
     assert "job.x refers to" in printed
     assert f"helpers.{name}" in printed
 

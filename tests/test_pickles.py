@@ -17,13 +17,14 @@ from tg.common.delivery.delivery import RenamingUnpickler
 from tg.common.delivery.delivery.origins import Origins
 from tg.common.delivery.delivery.pickling import pickle_resource
 from tg.common.delivery.runtime.resources import load_resource
+from tg.common.delivery.runtime.roots import Roots
 
-ORIGINS = Origins("tg", (Path("nowhere"),))
+ORIGINS = Origins(Roots.of([], ""), {"tg": (Path("nowhere"),)})
 
 
 def round_trip(value: Any) -> Any:
     pickled = pickle_resource("value", value, ORIGINS)
-    return pickle.loads(pickled.dump("tg", "tg"), buffers=[bytearray(buffer) for buffer in pickled.buffers])
+    return pickle.loads(pickled.dump(""), buffers=[bytearray(buffer) for buffer in pickled.buffers])
 
 
 PLAIN = st.one_of(

@@ -125,7 +125,7 @@ def test_trees_are_made_one_at_a_time_by_many_threads() -> None:
     def work() -> None:
         try:
             for _ in range(10):
-                relocate(source, "tg", 1)
+                relocate(source, ["tg"], "tg/p/m.py")
         except SystemError as error:
             errors.append(error)
 

@@ -500,6 +500,7 @@ def test_what_is_written_of_a_run_is_plain(deliver: Deliver, tmp_path: Path) -> 
         "propagate": ["PATH"],
         "inputs": {},
         "outputs": {"out": str(tmp_path / "o")},
+        "roots": ["tg"],
     }
     assert run.result() == 1
     with (run.folder / "lock").open("rb") as lock:

@@ -27,6 +27,7 @@ FACTS = st.builds(
     resources=st.lists(TEXT, max_size=3, unique=True).map(tuple),
     content=DIGESTS,
     source=DIGESTS,
+    roots=st.sampled_from([("tg",), ("mycompany", "tg")]),
 )
 
 
@@ -68,6 +69,7 @@ def test_package_json_has_what_the_entry_point_shows_and_what_the_package_needs(
         "python": {"requires": ">=3.10", "built_with": f"{sys.version_info.major}.{sys.version_info.minor}"},
         "dependencies": {"min": [], "mine": ["numpy>=1"]},
         "resources": ["job"],
+        "roots": ["tg"],
         "digests": {"content": "c" * 64, "source": "5" * 64},
     }
 
@@ -108,12 +110,24 @@ def test_what_does_not_say_its_format_is_none_of_ours(content: Any) -> None:
         PackageFacts.needs_newer(content)
 
 
-@pytest.mark.parametrize("field", sorted(content_of(some_facts()).keys() - {"format", "tg_import_path"}))
+@pytest.mark.parametrize("field", sorted(content_of(some_facts()).keys() - {"format", "tg_import_path", "roots"}))
 def test_facts_with_a_field_missing_are_not_read(field: str) -> None:
     content = content_of(some_facts())
     del content[field]
     with pytest.raises((ValueError, KeyError)):
         PackageFacts.from_json(content)
+
+
+def test_a_package_from_before_there_were_several_roots_has_one() -> None:
+    content = content_of(some_facts())
+    del content["roots"]
+    assert PackageFacts.from_json(content).roots == ("tg",)
+
+
+@pytest.mark.parametrize("roots", [[], "tg", ["mycompany"], ["tg", "../x"], ["tg", 3]])
+def test_roots_that_cannot_be_are_not_read(roots: object) -> None:
+    with pytest.raises(ValueError, match="roots"):
+        PackageFacts.from_json({**content_of(some_facts()), "roots": roots})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tg.common.delivery.runtime.names import lies_in
 
 
 def relocated(source: str, depth: int = 1) -> str:
-    return relocate(source.encode(), "tg", depth).source.decode()
+    return relocate(source.encode(), ["tg"], "tg/" + "p/" * depth + "m.py").source.decode()
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def relocated(source: str, depth: int = 1) -> str:
         ("from tg . x import y", "from ..x import y"),
         ("import tg", "from ... import tg"),
         ("import tg as t", "from ... import tg as t"),
-        ("import tg.x", "from .. import x as tg; from ... import tg"),
+        ("import tg.x", "from ..x import __doc__ as tg; from ... import tg"),
         ("import tg.x.y as z", "from ..x import y as z"),
         ("import os, tg.x as x, re as r", "import os; from .. import x as x; import re as r"),
         ("if a: import tg; b()", "if a: from ... import tg; b()"),
@@ -45,7 +45,7 @@ def relocated(source: str, depth: int = 1) -> str:
     ],
 )
 def test_a_reference_to_the_tree_becomes_relative(written: str, expected: str) -> None:
-    assert may_need_relocation(written.encode(), "tg")
+    assert may_need_relocation(written.encode(), ["tg"])
     assert relocated(written) == expected
     ast.parse(expected)
 
@@ -67,7 +67,7 @@ def test_a_reference_to_the_tree_becomes_relative(written: str, expected: str) -
 )
 def test_what_only_looks_like_one_stays(source: str) -> None:
     assert relocated(source) == source
-    assert relocate(source.encode(), "tg", 1).unresolved == ()
+    assert relocate(source.encode(), ["tg"], "tg/p/m.py").unresolved == ()
 
 
 @pytest.mark.parametrize(
@@ -81,25 +81,25 @@ def test_what_only_looks_like_one_stays(source: str) -> None:
     ],
 )
 def test_what_cannot_be_relocated_is_reported_with_its_line(source: str, shown: str) -> None:
-    assert may_need_relocation(source.encode(), "tg")
-    assert relocate(source.encode(), "tg", 1).unresolved == ((2, shown),)
+    assert may_need_relocation(source.encode(), ["tg"])
+    assert relocate(source.encode(), ["tg"], "tg/p/m.py").unresolved == ((2, shown),)
 
 
 @pytest.mark.parametrize("name", ["f'plugins.{name}'", "'json'"])
 def test_a_name_that_certainly_is_not_of_the_tree_is_not_reported(name: str) -> None:
-    assert relocate(f"import_module({name})".encode(), "tg", 1).unresolved == ()
+    assert relocate(f"import_module({name})".encode(), ["tg"], "tg/p/m.py").unresolved == ()
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "cp1252"])
 def test_the_encoding_a_file_declares_is_kept(encoding: str) -> None:
     source = f"# -*- coding: {encoding} -*-\nname = 'é'; from tg.x import y\n".encode(encoding)
-    changed = relocate(source, "tg", 0).source
+    changed = relocate(source, ["tg"], "tg/m.py").source
     assert changed == source.replace(b"from tg.x", b"from .x")
 
 
 def test_byte_order_mark_and_line_ends_are_kept() -> None:
     source = b"\xef\xbb\xbfimport os\r\nfrom tg.x import y\r\nz = 1\r\n"
-    assert relocate(source, "tg", 0).source == source.replace(b"from tg.x", b"from .x")
+    assert relocate(source, ["tg"], "tg/m.py").source == source.replace(b"from tg.x", b"from .x")
 
 
 def test_relocating_again_changes_nothing() -> None:
@@ -126,7 +126,7 @@ STATEMENTS = st.sampled_from(
 def test_every_line_keeps_its_number(statements: list[str], depth: int, line_end: str) -> None:
     marked = "".join(f"{statement}mark_{index} = {index}\n" for index, statement in enumerate(statements))
     source = marked.replace("\n", line_end).encode()
-    changed = relocate(source, "tg", depth).source
+    changed = relocate(source, ["tg"], "tg/" + "p/" * depth + "m.py").source
 
     def marks(text: bytes) -> list[tuple[int, str]]:
         names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
@@ -173,8 +173,8 @@ def g():
     ],
 )
 def test_a_reference_is_found_wherever_a_statement_can_stand(source: str) -> None:
-    assert may_need_relocation(source.encode(), "tg")
-    changed = relocate(source.encode(), "tg", 1)
+    assert may_need_relocation(source.encode(), ["tg"])
+    changed = relocate(source.encode(), ["tg"], "tg/p/m.py")
     assert changed.unresolved == ()
     assert not [item for item in imports_of(changed.source) if item.level == 0 and lies_in(item.module, "tg")]
     assert "'tg." not in changed.source.decode()
@@ -182,8 +182,8 @@ def test_a_reference_is_found_wherever_a_statement_can_stand(source: str) -> Non
 
 def test_an_import_right_after_the_byte_order_mark_is_found() -> None:
     source = b"\xef\xbb\xbffrom tg.x import y\n"
-    assert may_need_relocation(source, "tg")
-    assert relocate(source, "tg", 0).source == b"\xef\xbb\xbffrom .x import y\n"
+    assert may_need_relocation(source, ["tg"])
+    assert relocate(source, ["tg"], "tg/m.py").source == b"\xef\xbb\xbffrom .x import y\n"
 
 
 @pytest.mark.parametrize("quotes", ['"', "'" * 3, '"' * 3])
@@ -200,7 +200,7 @@ def test_a_module_name_over_several_lines_keeps_their_numbers() -> None:
 @pytest.mark.parametrize("given", ["'tg.x'", "name"])
 def test_a_module_name_given_by_keyword_is_relocated_or_reported(given: str) -> None:
     source = f"import_module(name={given})\n"
-    changed = relocate(source.encode(), "tg", 1)
+    changed = relocate(source.encode(), ["tg"], "tg/p/m.py")
     assert changed.source != source.encode() or changed.unresolved == ((1, source.strip()),)
 
 
@@ -238,7 +238,7 @@ def test_a_traceback_names_the_line_that_was_written(parts: list[str], line_end:
                 lines.append(caught.traceback[-1].lineno)
         return lines
 
-    assert raising_lines(relocate(source, "tg", depth).source) == raising_lines(source)
+    assert raising_lines(relocate(source, ["tg"], "tg/" + "p/" * depth + "m.py").source) == raising_lines(source)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_threads_may_parse_at_once() -> None:
     source = b"from tg.x import y\n" + b"def f():\n    return [(1, 2), {3: 4 + 5 * 6}]\n" * 30
 
     def parse(_: int) -> int:
-        return len(imports_of(source)) + len(relocate(source, "tg", 0).unresolved)
+        return len(imports_of(source)) + len(relocate(source, ["tg"], "tg/m.py").unresolved)
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(parse, range(100))) == [1] * 100

@@ -38,4 +38,5 @@ def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPack
         requirements=tuple(facts.requirements()),
         requires_python=facts.requires_python,
         files=tuple(files),
+        roots=facts.roots,
     )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..runtime.roots import Roots
 from .origins import Origins
 from .relocation import Import
 from .snapshot import Snapshot, SnapshotFile
@@ -27,11 +28,11 @@ class Closure:
 
     @classmethod
     def of(cls, definitions: Iterable[tuple[str, str]], snapshot: Snapshot, origins: Origins) -> Closure:
-        """The closure of classes and functions, given by their modules in this process and their qualified names."""
-        root = snapshot.tree.root
+        """The closure of classes and functions, given by their modules inside the package and their qualified names."""
+        roots = snapshot.tree.roots
         definitions = sorted(set(definitions))
         known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
-        waiting = [module[len(root) + 1 :] for module, _ in definitions]
+        waiting = [module for module, _ in definitions]
         files: dict[str, SnapshotFile] = {}
         problems: list[str] = []
         while waiting:
@@ -41,7 +42,7 @@ class Closure:
             if name in files or name not in known:
                 continue
             file = files[name] = known[name]
-            if name:
+            if "." in name:
                 waiting.append(name.rpartition(".")[0])
             try:
                 imports = file.imports()
@@ -56,23 +57,24 @@ class Closure:
                 inside = _inside(imported, package)
                 if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
                     problems.append(
-                        f"{file.source.location}:{imported.line} imports {root}.{inside[0]}, which is not in tg/. Add it, or "
-                        f"remove the import."
+                        f"{file.source.location}:{imported.line} imports {roots.here(inside[0])}, which is not in "
+                        f"{inside[0].partition('.')[0]}/. Add it, or remove the import."
                     )
                 waiting += inside
                 problems += _outside(imported, file, origins)
-        problems += _stale(definitions, root, known)
+        problems += _stale(definitions, roots, known)
         return cls(tuple(files.values()), tuple(problems))
 
 
-def _stale(definitions: Iterable[tuple[str, str]], root: str, known: Mapping[str, SnapshotFile]) -> Iterator[str]:
+def _stale(definitions: Iterable[tuple[str, str]], roots: Roots, known: Mapping[str, SnapshotFile]) -> Iterator[str]:
     """What the payload refers to and the files no longer define.
 
     Objects come from memory and source from the disk; what was edited since it was imported may not fit.
     """
     said = "It was changed after it was imported. Import it anew (restart the process), and make the job again."
     for module, name in definitions:
-        file = known.get(module[len(root) + 1 :])
+        file = known.get(module)
+        module = roots.here(module)
         if file is None:
             yield f"payload refers to {module}.{name}, but the tree has no module {module} any more. {said}"
             continue
@@ -82,7 +84,7 @@ def _stale(definitions: Iterable[tuple[str, str]], root: str, known: Mapping[str
 
 
 def _is_there(module: str, known: Mapping[str, object], snapshot: Snapshot) -> bool:
-    """Whether a dotted name below the root is a module, a compiled one, or a folder."""
+    """Whether a dotted name inside the package is a module, a compiled one, or a folder."""
     path = module.replace(".", "/")
     return module in known or any(other.startswith((path + "/", path + ".")) for other in snapshot.by_path)
 
@@ -105,5 +107,5 @@ def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str
         return []
     return [
         f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside tg/ ({where}) and will not be "
-        f"delivered. Move it under tg/, pass the value in the payload, or declare the distribution that brings it."
+        f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or declare the distribution that brings it."
     ]

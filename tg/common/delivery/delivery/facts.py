@@ -31,7 +31,8 @@ class PackageFacts:
 
     `requires_python` is a specifier as in wheel metadata (`>=3.10`), `dependencies` are requirements (PEP 508) by the
     name of their list, `resources` the payload's keys, `content` and `source` SHA-256 digests in hexadecimal digits: of
-    source, payload and needs together, which no UID is part of, and of the source tree alone. `built_with` is the Python that
+    source, payload and needs together, which no UID is part of, and of the source tree alone. `roots` are the top-level
+    packages in it, `tg` among them. `built_with` is the Python that
     made it (`3.11`), this one by default.
     """
 
@@ -42,6 +43,7 @@ class PackageFacts:
     resources: tuple[str, ...]
     content: str
     source: str
+    roots: tuple[str, ...] = ("tg",)
     built_with: str = field(default_factory=lambda: ".".join(map(str, sys.version_info[:2])))
 
     @property
@@ -82,6 +84,7 @@ class PackageFacts:
             "python": {"requires": self.requires_python, "built_with": self.built_with},
             "dependencies": {name: list(requirements) for name, requirements in self.dependencies.items()},
             "resources": list(self.resources),
+            "roots": list(self.roots),
             "digests": {"content": self.content, "source": self.source},
         }
         return (json.dumps(content, indent=2) + "\n").encode()
@@ -133,8 +136,17 @@ class PackageFacts:
             resources=tuple(content["resources"]),
             content=content["digests"]["content"],
             source=content["digests"]["source"],
+            roots=_roots(content.get("roots", ["tg"])),
             built_with=str(content["python"]["built_with"]),
         )
+
+
+def _roots(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or "tg" not in names or not all(isinstance(one, str) for one in names):
+        raise ValueError("roots is not a list of names with tg among them")
+    if not all(one.isidentifier() for one in names):
+        raise ValueError("roots has a name that no module has")
+    return tuple(names)
 
 
 def _running_python() -> str:

@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..runtime.errors import PackageRejected, TrustProblem
-from ..runtime.names import lies_in
+from ..runtime.roots import Roots
 from ..trust.envelope import Envelope
 from ..trust.keys import PublicKey
 from ..trust.manifest import FileEntry, Manifest
@@ -284,7 +284,7 @@ class _Homes:
 
     def __init__(self, wheel: WheelReader) -> None:
         self._wheel = wheel
-        self._tree = wheel.facts.tg_import_path
+        self._roots = Roots.of(wheel.facts.roots, f"{wheel.facts.module_name}.")
         self._imported: dict[str, frozenset[str] | None] = {}
         self.dependencies = DependencyFiles(wheel.facts.requirements())
         self.dependencies.have("")  # looks for all of them once, so that the missing ones are known
@@ -295,7 +295,7 @@ class _Homes:
     def _home(self, module: str, name: str) -> str:
         if module == UNKNOWN or not f"{module}{name}".isprintable():
             return "unreadable"
-        if lies_in(module, self._tree):
+        if self._roots.inside(module) is not None:
             return self._home_in_tree(module, name.partition(".")[0])
         if name in PLAIN_VALUES.get(module, ()):
             return "plain"

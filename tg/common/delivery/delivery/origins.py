@@ -11,7 +11,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from ..runtime.names import lies_in
+from ..runtime.roots import Roots
 
 __all__ = ["Origins", "distribution_names"]
 
@@ -28,12 +28,12 @@ __all__ = ["Origins", "distribution_names"]
 class Origins:
     """Tells code of the tree, of Python, of distributions and of the project apart.
 
-    `root` is the tree's name in this process, `portions` its folders, `distributions` the normalised names of the
-    declared dependencies.
+    `portions` are the folders of each root, by its name; `distributions` the normalised names of the declared
+    dependencies.
     """
 
-    root: str
-    portions: tuple[Path, ...]
+    roots: Roots
+    portions: Mapping[str, tuple[Path, ...]]
     distributions: frozenset[str] = field(default_factory=frozenset)
 
     def problem_of(self, definition: type | FunctionType) -> str | None:
@@ -46,17 +46,17 @@ class Origins:
             return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
         if module in ("__main__", "__mp_main__"):
             return f"{kind} {name}{_at(definition)}, which is in {self._main()}. Move it into a module of tg/"
-        if lies_in(module, self.root):
+        if self.roots.inside(module) is not None:
             return self._not_importable(definition, kind)
         where = self.project_file(module)
         if where is None:
             return None
-        for portion in self.portions:
+        for root, portion in self._all_portions():
             if where.is_relative_to(portion):
                 inside = where.relative_to(portion).with_suffix("")
-                proper = ".".join([self.root, *(part for part in inside.parts if part != "__init__")])
+                proper = ".".join([self.roots.here(root), *(part for part in inside.parts if part != "__init__")])
                 return (
-                    f"{kind} {module}.{name}{_at(definition)}, which is in tg/ but was imported as {module}. "
+                    f"{kind} {module}.{name}{_at(definition)}, which is in {root}/ but was imported as {module}. "
                     f"Import it from {proper}"
                 )
         hint = ""
@@ -65,7 +65,7 @@ class Origins:
                 " (that folder named tg is not one that this process imports tg from: a folder tg/ with an __init__.py "
                 "hides all others, and then all of tg/ must be one folder)"
             )
-        return f"{kind} {module}.{name}{_at(definition)}, which is outside tg/{hint} and will not be delivered. Move it into tg/"
+        return f"{kind} {module}.{name}{_at(definition)}, which is outside {self._travelling()}{hint} and will not be delivered. {_remedy(module)}"
 
     def problem_of_global(self, module: str, name: str) -> str | None:
         """The same for an object that is pickled by its name: a type variable, a sentinel."""
@@ -74,12 +74,12 @@ class Origins:
         where = self.project_file(module)
         if where is None:
             return None
-        return f"{module}.{name} ({where}), which is outside tg/ and will not be delivered. Move it into tg/"
+        return f"{module}.{name} ({where}), which is outside {self._travelling()} and will not be delivered. {_remedy(module)}"
 
     def project_file(self, module: str) -> Path | None:
         """The file or folder of a module that will not be there: not of Python, and of no distribution."""
         top = module.partition(".")[0]
-        if top in sys.stdlib_module_names or top == "__main__" or lies_in(module, self.root):
+        if top in sys.stdlib_module_names or top == "__main__" or self.roots.inside(module) is not None:
             return None
         loaded = sys.modules.get(module)
         if loaded is not None and getattr(loaded, "__file__", None):
@@ -92,6 +92,13 @@ class Origins:
         if not outside or len(outside) < len(places) or self._is_declared(top):
             return None
         return Path(os.path.abspath(outside[0]))
+
+    def could_be_in_a_root(self, module: str) -> bool:
+        """Whether a module that will not be there would be, if its top-level package were a root."""
+        where = self.project_file(module)
+        if where is None or not where.exists() or "." in self.roots.prefix:
+            return False
+        return not any(where.is_relative_to(portion) for _, portion in self._all_portions())
 
     def _not_importable(self, definition: Any, kind: str) -> str | None:
         found: Any = sys.modules.get(definition.__module__)
@@ -110,10 +117,17 @@ class Origins:
         file = getattr(main, "__file__", None)
         if file is None:
             return "a notebook or an interactive session (__main__)"
-        for portion in self.portions:
+        for _, portion in self._all_portions():
             if Path(file).resolve().is_relative_to(portion.resolve()):
                 return f"the file that is run ({file}), and so named __main__; start from another file"
         return "__main__"
+
+    def _all_portions(self) -> Iterator[tuple[str, Path]]:
+        return ((root, portion) for root, portions in self.portions.items() for portion in portions)
+
+    def _travelling(self) -> str:
+        """What travels, as one would say it: `tg/ and mycompany/`."""
+        return " and ".join(f"{root}/" for root in self.roots.names)
 
     def _is_installed(self, place: str) -> bool:
         return os.path.realpath(place).startswith(self._installed) or place.startswith(self._installed)
@@ -136,6 +150,10 @@ class Origins:
         from importlib.metadata import packages_distributions
 
         return any(_normalised(name) in self.distributions for name in packages_distributions().get(top, ()))
+
+
+def _remedy(module: str) -> str:
+    return f"Move it into tg/, or add {module.partition('.')[0]!r} to roots"
 
 
 def distribution_names(requirements: Iterable[str]) -> frozenset[str]:

@@ -15,12 +15,12 @@ from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import InvalidName
 from ..trust.own_builds import note_own_build
+from .choosing_roots import pickle_payload
 from .closure import Closure
 from .dependencies import DependencyList
 from .digests import hash_in_background
-from .origins import Origins, distribution_names
+from .origins import distribution_names
 from .parsing import Place
-from .pickling import pickle_resource
 from .plan import Plan, Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
@@ -42,6 +42,8 @@ class Packaging:
     - `version`: as PEP 440 writes it. Left out, it is made from the content: equal content, equal version.
     - `payload`: the objects that travel, by name. The one named `job` is what `python -m UID` runs.
     - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours.
+    - `roots`: the top-level packages that travel besides `tg`, installed or not. Left out, those that the payload's classes
+      come from and that are neither installed nor Python's own.
     - `requires_python`: the Pythons the package is for, `>=3.10` by default.
     - `human_readable_module_name`: the module is called `name`, for publishing; versions can then not be told apart.
     - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;
@@ -59,6 +61,8 @@ class Packaging:
         version: str | None = None,
         payload: Mapping[str, Any] | None = None,
         dependencies: Iterable[DependencyList] | None = None,
+        *,
+        roots: Iterable[str] | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -68,6 +72,7 @@ class Packaging:
         self.dependencies: tuple[DependencyList, ...] = (
             (DependencyList("min", []),) if dependencies is None else tuple(dependencies)
         )
+        self.roots = roots
         self.requires_python = ">=3.10"
         self.human_readable_module_name = False
         self.allow_credentials: Iterable[str] = ()
@@ -92,10 +97,12 @@ class Packaging:
             human_readable_module_name=self.human_readable_module_name,
             description=self.description,
             allow_credentials=self.allow_credentials,
+            roots=self.roots,
         )
-        tree = SourceTree.local()
-        origins = Origins(tree.root, tree.portions, distribution_names(settings.requirements()))
-        resources = tuple(pickle_resource(key, settings.payload[key], origins) for key in sorted(settings.payload))
+        origins, resources = pickle_payload(
+            settings.payload, settings.roots, distribution_names(settings.requirements())
+        )
+        tree = SourceTree.of(origins.roots)
         digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         with Snapshot(tree) as snapshot:
             plan = Plan.of(settings, resources, digests, snapshot, origins)
@@ -160,18 +167,18 @@ def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Pl
     for file in snapshot.files:
         for line, text in file.unresolved:
             yield (
-                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of tg/, it will "
+                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
                 f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
             )
 
 
 def _portion_warnings(tree: SourceTree, closure: Closure) -> Iterable[str]:
     """A folder named `tg` that only happens to be on the path must not travel unnoticed."""
-    ours = next(file.portion for file in tree.files if file.path == "common/delivery/delivery/packaging.py")
+    ours = next(file.portion for file in tree.files if file.path == "tg/common/delivery/delivery/packaging.py")
     used = {file.source.portion for file in closure.files} | {ours}
     for portion in tree.portions:
         if portion not in used and any(file.portion == portion for file in tree.files):
             yield (
-                f"{portion} is part of tg and travels, but nothing in the payload comes from it. If it is none of yours, "
+                f"{portion} is part of {portion.stem} and travels, but nothing in the payload comes from it. If it is none of yours, "
                 f"take {portion.parent} off sys.path."
             )

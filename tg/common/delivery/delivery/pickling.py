@@ -20,18 +20,18 @@ import pickle
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
 from ..runtime.errors import UndeliverablePayload
-from ..runtime.names import lies_in, rename
 from ..runtime.resources import BUFFER_THRESHOLD_BYTES
 from .obstacles import find_obstacles
 from .origins import Origins
 from .torch_storage import StorageReducer
 
-__all__ = ["PickledResource", "pickle_resource"]
+__all__ = ["PickledResource", "pickle_resource", "roots_outside"]
 
 _PROTOCOL = 5
 _PLAIN = (str, bytes, int, float, complex, bool, type(None))
@@ -41,8 +41,8 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 class PickledResource:
     """One payload object, pickled but for the names of the package.
 
-    `globals` are the modules and qualified names of the tree's classes and functions in it, in memo order; `values`
-    the opcodes that make the rest of the prologue; `buffers` are one-dimensional views of bytes, in load order.
+    `globals` are the modules (by their names inside the package) and qualified names of the tree's classes and functions
+    in it, in memo order; `values` the opcodes that make the rest of the prologue; `buffers` are one-dimensional views of bytes, in load order.
     """
 
     key: str
@@ -51,9 +51,9 @@ class PickledResource:
     body: bytes
     buffers: tuple[memoryview, ...]
 
-    def dump(self, from_module: str, to_module: str) -> bytes:
-        """The pickle, with the tree's root `from_module` named `to_module`."""
-        named = [_global(rename(module, from_module, to_module), name) for module, name in self.globals]
+    def dump(self, prefix: str) -> bytes:
+        """The pickle, with `prefix` before the names of the roots: `UID.`, or nothing."""
+        named = [_global(prefix + module, name) for module, name in self.globals]
         return b"".join([pickle.PROTO, bytes([_PROTOCOL]), *named, self.values, self.body])
 
 
@@ -107,6 +107,14 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
     )
 
 
+def roots_outside(value: Any, origins: Origins) -> set[str]:
+    """The top-level packages of classes and functions that an object refers to, and that would not travel."""
+    scout = _Scout(origins)
+    with suppress(Exception):  # what cannot be pickled is told by pickling it
+        scout.dump(value)
+    return scout.outside
+
+
 class _Prologue:
     """The pickler's memo as the prologue leaves it: `{id: (index, object)}`."""
 
@@ -150,6 +158,7 @@ class _Scout(pickle.Pickler):
         self.sets: dict[int, set[Any] | frozenset[Any]] = {}
         self.big_bytes: dict[int, bytes | bytearray] = {}
         self.reduced: dict[int, tuple[Any, tuple[Any, ...]]] = {}
+        self.outside: set[str] = set()
         self.found_problem = False
 
     def persistent_id(self, value: Any, /) -> None:
@@ -166,6 +175,7 @@ class _Scout(pickle.Pickler):
         if issubclass(type(value), (type, FunctionType)):
             if self._origins.problem_of(value) is not None:
                 self.found_problem = True
+                self._note_outside(value.__module__)
                 return str, ()  # something harmless, so that the rest is looked at
             self._note(value, value.__module__, value.__qualname__)
             return NotImplemented
@@ -176,7 +186,9 @@ class _Scout(pickle.Pickler):
         reduced = value.__reduce_ex__(_PROTOCOL)
         if isinstance(reduced, str):  # "I am the global of this name": type variables, sentinels
             module = pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]
-            self.found_problem |= self._origins.problem_of_global(module, reduced) is not None
+            if self._origins.problem_of_global(module, reduced) is not None:
+                self.found_problem = True
+                self._note_outside(module)
             self._note(value, module, reduced)
         else:
             # Its parts may be made anew each time it is asked; the iterators in it can be used once.
@@ -184,9 +196,14 @@ class _Scout(pickle.Pickler):
             self.reduced[id(value)] = value, reduced
         return _replayed(reduced)
 
+    def _note_outside(self, module: str) -> None:
+        if self._origins.could_be_in_a_root(module):
+            self.outside.add(module.partition(".")[0])
+
     def _note(self, value: Any, module: str, name: str) -> None:
-        if lies_in(module, self._origins.root):
-            self.globals.setdefault(id(value), (module, name, value))
+        inside = self._origins.roots.inside(module)
+        if inside is not None:
+            self.globals.setdefault(id(value), (inside, name, value))
 
 
 def _reduces_itself(kind: type) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from ..runtime.errors import InvalidName, UndeliverableSource
 from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
+from .choosing_roots import checked_roots
 from .closure import Closure
 from .credentials import credential_file, find_credentials
 from .dependencies import DependencyList
@@ -46,6 +47,7 @@ class Settings:
     requires_python: str
     description: str
     allow_credentials: frozenset[str]
+    roots: tuple[str, ...] | None
 
     @classmethod
     def checked(
@@ -59,6 +61,7 @@ class Settings:
         human_readable_module_name: bool,
         description: str,
         allow_credentials: Iterable[str] = (),
+        roots: Iterable[str] | None = None,
     ) -> Settings:
         """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
         _check_keys(payload)
@@ -80,6 +83,7 @@ class Settings:
             _checked_python(requires_python),
             description,
             _allowed_places(allow_credentials),
+            checked_roots(roots),
         )
 
     def requirements(self) -> list[str]:
@@ -115,17 +119,18 @@ class Plan:
             raise UndeliverableSource("source tree cannot be delivered", problems)
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
-        root, source = snapshot.tree.root, snapshot.digest()
-        content = _content_digest(source, root, hashed, settings.needs, settings.requires_python)
+        roots, source = snapshot.tree.roots, snapshot.digest()
+        content = _content_digest(source, hashed, settings.needs, settings.requires_python)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
             uid=uid,
-            original_tg_import_path=root,
+            original_tg_import_path=roots.here("tg"),
             requires_python=settings.requires_python,
             dependencies=settings.needs,
             resources=tuple(resource.key for resource in resources),
             content=content,
             source=source,
+            roots=roots.names,
         )
         members = tuple(_members(facts, snapshot, hashed))
         return cls(facts, members, wheel_metadata(facts, settings.description), closure)
@@ -178,7 +183,7 @@ def _place_problems(snapshot: Snapshot) -> Iterable[str]:
     """What no reader of a package takes: too many files, and two that are one where case does not count."""
     if len(snapshot.files) > _FILES_LIMIT:
         yield (
-            f"tg/ has {len(snapshot.files)} files that travel, and a package takes {_FILES_LIMIT}. Name what the job does not "
+            f"{' and '.join(f'{one}/' for one in snapshot.tree.roots.names)} have {len(snapshot.files)} files that travel, and a package takes {_FILES_LIMIT}. Name what the job does not "
             f"need in .deliveryignore."
         )
     places: dict[str, SnapshotFile] = {}
@@ -202,22 +207,27 @@ def _allowed_places(places: Iterable[str]) -> frozenset[str]:
 def _credential_problems(settings: Settings, snapshot: Snapshot, resources: Iterable[PickledResource]) -> Iterable[str]:
     """What looks like a key or a token and would be read by whoever gets the package."""
     allowed = settings.allow_credentials
-    known = {*snapshot.by_path, *(f"payload[{resource.key!r}]" for resource in resources)}
+    known = {
+        *map(_shown_place, snapshot.by_path),
+        *snapshot.by_path,
+        *(f"payload[{resource.key!r}]" for resource in resources),
+    }
     for place in sorted(allowed - known):
-        yield f"allow_credentials names {place!r}, which is neither a file below tg/ that travels nor a payload['key']."
+        yield f"allow_credentials names {place!r}, which is neither a file below tg/ that travels (or `root/path` of another root) nor a payload['key']."
     for file in snapshot.files:
-        if file.path in allowed:
+        shown = _shown_place(file.path)
+        if {file.path, shown} & allowed:
             continue
-        if credential_file(file.path):
+        if credential_file(file.path.partition("/")[2]):
             yield (
                 f"{file.source.location} has the name of a file with credentials, and would be read by whoever gets the package. "
-                f"Move it out of tg/, or name it in .deliveryignore; if it holds none: packaging.allow_credentials = [{file.path!r}]."
+                f"Move it elsewhere, or name it in .deliveryignore; if it holds none: packaging.allow_credentials = [{shown!r}]."
             )
         for line, what in file.credentials:
             yield (
                 f"{file.source.location}:{line} looks like {what}, and would be read by whoever gets the package. Keep it in an "
                 f"environment variable and propagate that; if it is none, end the line with '# pragma: allowlist secret', or "
-                f"packaging.allow_credentials = [{file.path!r}]."
+                f"packaging.allow_credentials = [{shown!r}]."
             )
     for resource in resources:
         place = f"payload[{resource.key!r}]"
@@ -229,9 +239,13 @@ def _credential_problems(settings: Settings, snapshot: Snapshot, resources: Iter
                 )
 
 
+def _shown_place(path: str) -> str:
+    """A path inside the package as users write it: below `tg/`, or with its root in front."""
+    return path.removeprefix("tg/")
+
+
 def _content_digest(
     source: str,
-    root: str,
     resources: Iterable[_HashedResource],
     needs: Mapping[str, tuple[str, ...]],
     requires_python: str,
@@ -246,7 +260,7 @@ def _content_digest(
     for hashed in resources:
         resource = hashed.resource
         add(resource.key.encode())
-        add(resource.dump(root, "tg"))
+        add(resource.dump(""))
         add("".join(digests.sha256 for digests in hashed.buffer_digests).encode())
     add(repr(sorted(needs.items())).encode())
     add(requires_python.encode())
@@ -259,11 +273,9 @@ def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_Hashe
     yield Member.of(f"{uid}/__main__.py", main_text())
     yield Member.of(f"{uid}/package.json", facts.to_json())
     for file in snapshot.files:
-        yield Member(f"{uid}/tg/{file.path}", file.data, Digests(file.sha256, zlib.crc32(file.data)), file.executable)
+        yield Member(f"{uid}/{file.path}", file.data, Digests(file.sha256, zlib.crc32(file.data)), file.executable)
     for hashed in resources:
         resource = hashed.resource
-        yield Member.of(
-            f"{uid}/resources/{resource.key}", resource.dump(facts.original_tg_import_path, facts.tg_import_path)
-        )
+        yield Member.of(f"{uid}/resources/{resource.key}", resource.dump(f"{uid}."))
         for index, (buffer, digests) in enumerate(zip(resource.buffers, hashed.buffer_digests, strict=True)):
             yield Member(f"{uid}/resources/{buffer_member(resource.key, index)}", buffer, digests)

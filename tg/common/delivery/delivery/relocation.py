@@ -1,8 +1,8 @@
 """Relocation of source: `import tg.x` is made to mean the package's own tree, wherever that tree is.
 
-An absolute import of the tree becomes the relative import that means the same: `from tg.x import y` in `tg/a/b.py`
+An absolute import of a root becomes the relative import that means the same: `from tg.x import y` in `tg/a/b.py`
 becomes `from ..x import y`. So relocated text is the same for every UID, and works under any name that a tree gets
-(see `runtime/module_tree.py`); a delivered package can be delivered again as it is.
+(see `runtime/module_tree.py`); a delivered package can be delivered again as it is. Another root is one level further up.
 
 | written in `tg/a/b.py`            | relocated                                                |
 |-----------------------------------|----------------------------------------------------------|
@@ -10,8 +10,10 @@ becomes `from ..x import y`. So relocated text is the same for every UID, and wo
 | `from tg import x`                | `from .. import x`                                       |
 | `import tg.x.y as z`              | `from ..x import y as z`                                 |
 | `import tg`                       | `from ... import tg`                                     |
-| `import tg.x`                     | `from .. import x as tg; from ... import tg`             |
+| `import tg.x`                     | `from ..x import __doc__ as tg; from ... import tg`      |
 | `import_module` of `"tg.x"`       | `import_module` of `"..x", __spec__.parent`              |
+| `from mycompany.x import y`       | `from ...mycompany.x import y`                           |
+| `import mycompany`                | `from ... import mycompany`                              |
 
 Only the statement itself changes: lines keep their numbers, the file its encoding and its line ends. Names that are
 made at run time cannot be seen here; they are reported.
@@ -27,8 +29,6 @@ import threading
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from ..runtime.names import lies_in
 
 __all__ = ["Import", "Relocated", "imports_of", "may_need_relocation", "relocate"]
 
@@ -49,7 +49,6 @@ _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
 _LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
-_TOP = "tg"
 # Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
 # (https://github.com/python/cpython/issues/106905).
 _ONE_AT_A_TIME = threading.Lock()
@@ -78,32 +77,33 @@ class Import:
     optional: bool
 
 
-def may_need_relocation(source: bytes, root: str) -> bool:
-    """Whether it is worth parsing `source` to look for absolute references to `root`: what it says no to has none."""
+def may_need_relocation(source: bytes, roots: Sequence[str]) -> bool:
+    """Whether it is worth parsing `source` to look for absolute references to `roots`: what it says no to has none."""
     source = source.removeprefix(codecs.BOM_UTF8)
-    if not any(word in source for word in (root.encode(), b"import_module", b"__import__")):
+    if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern
-    return _matches(_STATEMENTS, source, root) or _matches(_CALLS, source, root)
+    return _matches(_STATEMENTS, source, roots) or _matches(_CALLS, source, roots)
 
 
-def relocate(source: bytes, root: str, package_depth: int) -> Relocated:
-    """Make the absolute references to `root` in one module relative.
+def relocate(source: bytes, roots: Sequence[str], path: str) -> Relocated:
+    """Make the absolute references to `roots` in one module relative.
 
-    `package_depth` is the number of packages between the root and the module: 0 for `root/a.py` and
-    `root/__init__.py`, 1 for `root/p/a.py` and `root/p/__init__.py`. Raises `SyntaxError` as the compiler does.
+    `path` is that of the module inside a package: `tg/a/b.py`, or `tool.py` for a root that is a single module. Raises
+    `SyntaxError` as the compiler does.
     """
+    place = _Place(tuple(roots), path)
     tree = _parsed(source)
     encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     text = _Text(source.decode(encoding))
     unresolved = []
     # Calls stand anywhere in expressions, which are most of a tree; imports only where statements do.
-    for node in ast.walk(tree) if _matches(_CALLS, source, root) else _statements(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and lies_in(node.module, root):
-            _relocate_from(node, text, root, package_depth)
-        elif isinstance(node, ast.Import) and any(lies_in(alias.name, root) for alias in node.names):
-            _relocate_import(node, text, root, package_depth)
-        elif isinstance(node, ast.Call) and (place := _look_at_call(node, text, root, package_depth)) is not None:
-            unresolved.append(place)
+    for node in ast.walk(tree) if _matches(_CALLS, source, roots) else _statements(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and place.has(node.module):
+            _relocate_from(node, text, place)
+        elif isinstance(node, ast.Import) and any(place.has(alias.name) for alias in node.names):
+            _relocate_import(node, text, place)
+        elif isinstance(node, ast.Call) and (found := _look_at_call(node, text, place)) is not None:
+            unresolved.append(found)
     relocated = text.edited()
     return Relocated(relocated.encode(encoding) if relocated != text.text else source, tuple(sorted(unresolved)))
 
@@ -123,9 +123,9 @@ def _parsed(source: bytes) -> ast.Module:
         return ast.parse(source)
 
 
-def _matches(patterns: Sequence[bytes], source: bytes, root: str) -> bool:
-    name = re.escape(root.encode())
-    return any(re.search(pattern % {b"root": name}, source) for pattern in patterns)
+def _matches(patterns: Sequence[bytes], source: bytes, roots: Sequence[str]) -> bool:
+    names = b"(?:%b)" % b"|".join(re.escape(root.encode()) for root in roots)
+    return any(re.search(pattern % {b"root": names}, source) for pattern in patterns)
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -195,6 +195,26 @@ def _name_of(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else str(getattr(node, "id", ""))
 
 
+class _Place:
+    """Where a module is among the roots, and so how it names another one relatively."""
+
+    def __init__(self, roots: tuple[str, ...], path: str) -> None:
+        self._roots = roots
+        *packages, _ = path.split("/")
+        self._own = packages[0] if packages else None
+        self.above = "." * (len(packages) + 1)
+        """The package above the roots, seen from the module."""
+
+    def has(self, name: str) -> bool:
+        """Whether a module of that name is in one of the roots."""
+        return name.partition(".")[0] in self._roots
+
+    def relative(self, name: str) -> str:
+        """`..x` for `tg.x`. In the module's own root without the root's name, since that may be another one some day."""
+        top, _, rest = name.partition(".")
+        return self.above[1:] + rest if top == self._own else self.above + name
+
+
 class _Text:
     """Source text, and the edits to be made to it; positions come from the parser."""
 
@@ -227,32 +247,34 @@ class _Text:
         return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
 
 
-def _relocate_from(node: ast.ImportFrom, text: _Text, root: str, depth: int) -> None:
+def _relocate_from(node: ast.ImportFrom, text: _Text, place: _Place) -> None:
     """`from tg.x import …`: the dotted name is all that changes."""
     start, end = text.span(node)
     match = _FROM.match(text.text, start, end)
     assert match is not None and node.module is not None
-    module = "." * (depth + 1) + node.module[len(root) + 1 :]
-    text.replace(*match.span("module"), module + _breaks(match["module"]))
+    text.replace(*match.span("module"), place.relative(node.module) + _breaks(match["module"]))
 
 
-def _relocate_import(node: ast.Import, text: _Text, root: str, depth: int) -> None:
-    """`import tg.x, os`: one statement for each name, on the same line, since only `from` can be relative."""
-    here = "." * (depth + 1)
+def _relocate_import(node: ast.Import, text: _Text, place: _Place) -> None:
+    """`import tg.x, os`: one statement for each name, on the same line, since only `from` can be relative.
+
+    `import tg.x` imports a module and binds another one. What every module has is bound for a moment, so that it is the
+    module that is imported also where its package has something else of that name.
+    """
     parts = []
     for alias in node.names:
-        if not lies_in(alias.name, root):
+        if not place.has(alias.name):
             parts.append("import " + alias.name + (f" as {alias.asname}" if alias.asname else ""))
             continue
-        parent, _, last = alias.name[len(root) + 1 :].rpartition(".")
-        if alias.asname:
-            parts.append(
-                f"from {here}{parent} import {last} as {alias.asname}" if last else _root_as(alias.asname, here)
-            )
-        else:
-            if last:
-                parts.append(f"from {here}{parent} import {last} as {_TOP}")
-            parts.append(_root_as(_TOP, here))
+        parent, _, last = alias.name.rpartition(".")
+        top = alias.name.partition(".")[0]
+        if alias.asname and parent:
+            parts.append(f"from {place.relative(parent)} import {last} as {alias.asname}")
+            continue
+        if parent:
+            parts.append(f"from {place.relative(alias.name)} import __doc__ as {top}")
+        name = alias.asname or top
+        parts.append(f"from {place.above} import {top}" + (f" as {name}" if name != top else ""))
     start, end = text.span(node)
     keyword, _, rest = "; ".join(parts).partition(" ")
     text.replace(start, end, f"{keyword} {_breaks(text.text[start:end])}{rest}")
@@ -263,12 +285,7 @@ def _breaks(text: str) -> str:
     return "".join(f"\\{line_break}" for line_break in _BREAK.findall(text))
 
 
-def _root_as(name: str, here: str) -> str:
-    """The root itself: it is the attribute `tg` of the package above it."""
-    return f"from {here}. import {_TOP}" + (f" as {name}" if name != _TOP else "")
-
-
-def _look_at_call(node: ast.Call, text: _Text, root: str, depth: int) -> tuple[int, str] | None:
+def _look_at_call(node: ast.Call, text: _Text, place: _Place) -> tuple[int, str] | None:
     """Relocate a module name that is given to a function, or tell why it cannot be."""
     function = _name_of(node.func)
     given = node.args[:1] or [
@@ -280,18 +297,18 @@ def _look_at_call(node: ast.Call, text: _Text, root: str, depth: int) -> tuple[i
     shown = " ".join(text.text[start:end].split())
     name, more = given[0], not node.args or len(node.args) > 1 or bool(node.keywords)
     if isinstance(name, ast.Constant) and isinstance(name.value, str):
-        if not lies_in(name.value, root):
+        if not place.has(name.value):
             return None
         start, end = text.span(name)
         quoted = _LITERAL.fullmatch(text.text, start, end)
         if function == "import_module" and not more and quoted is not None and quoted["value"] == name.value:
-            relative = "." * (depth + 1) + name.value[len(root) + 1 :]
+            relative = place.relative(name.value)
             text.replace(start, end, f"{quoted['quote']}{relative}{quoted['quote']}, __spec__.parent")
             return None
         return node.lineno, shown  # also where the literal is in pieces, or its place in an f-string is not known
     if function not in ("import_module", "__import__") or (node.args and more and function == "import_module"):
         return None  # a package is given: the name is a relative one
     begin = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else None
-    if isinstance(begin, ast.Constant) and "." in str(begin.value) and str(begin.value).split(".")[0] != root:
-        return None  # f"plugins.{name}": made at run time, but certainly not in the tree
+    if isinstance(begin, ast.Constant) and "." in str(begin.value) and not place.has(str(begin.value)):
+        return None  # f"plugins.{name}": made at run time, but certainly in no root
     return node.lineno, shown

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,8 +30,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 2
-_TOP = "tg"  # what source calls its own tree, whatever name the tree has in this process
+_FORMAT = 3
 
 
 @dataclass
@@ -59,7 +58,7 @@ class SnapshotFile:
 
     @property
     def path(self) -> str:
-        """The path below the root, with `/`."""
+        """The path inside the package, with `/`; it begins with the root."""
         return self.source.path
 
     @property
@@ -96,12 +95,11 @@ class Snapshot:
         self._compiled = compiled_modules(new)
         self._check = SyntaxCheck([location for location in new if location not in self._compiled])
         try:
-            files = [_read(file, self._cache) for file in tree.files]
+            files = [_read(file, tree.roots.names, self._cache) for file in tree.files]
         except BaseException:
             self._check.__exit__()
             raise
-        if all(file.path != "__init__.py" for file in tree.files):
-            files.append(_root_package(tree))
+        files += _root_packages(tree)
         self.files = tuple(sorted(files, key=lambda file: file.path))
         self.by_path = {file.path: file for file in self.files}
 
@@ -132,13 +130,19 @@ class Snapshot:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _root_package(tree: SourceTree) -> SnapshotFile:
-    """The empty `__init__.py` that makes the delivered tree one package, which no stray folder `tg` can join."""
-    source = SourceFile("__init__.py", str(tree.portions[0] / "__init__.py"), tree.portions[0])
-    return SnapshotFile(source, b"", False, _Facts([], hashlib.sha256(b"").hexdigest()))
+def _root_packages(tree: SourceTree) -> Iterator[SnapshotFile]:
+    """The empty `__init__.py` that makes a delivered root one package, which no stray folder of its name can join."""
+    firsts = {file.path.partition("/")[0]: file for file in reversed(tree.files)}
+    there = {file.path for file in tree.files}
+    for root in tree.roots.names:
+        path = f"{root}/__init__.py"
+        if root in firsts and path not in there:
+            portion = firsts[root].portion
+            source = SourceFile(path, str(portion / "__init__.py"), portion)
+            yield SnapshotFile(source, b"", False, _Facts([], hashlib.sha256(b"").hexdigest()))
 
 
-def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
+def _read(file: SourceFile, roots: Sequence[str], cache: _Cache) -> SnapshotFile:
     started = time.time_ns()
     try:
         descriptor = os.open(file.location, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -161,14 +165,14 @@ def _read(file: SourceFile, cache: _Cache) -> SnapshotFile:
     facts = cache.known(file.location, signature)
     if facts is None:
         credentials = find_credentials(data)
-        data, facts = _look_at(file, data, signature)
+        data, facts = _look_at(file, roots, data, signature)
         facts.credentials = credentials
         # A coarse clock (FAT, NFS, HFS+) shows by whole seconds.
         slack = 100_000_000 if status.st_mtime_ns % 1_000_000_000 else 2_000_000_000
         if max(status.st_mtime_ns, status.st_ctime_ns) > started - slack:
             facts.signature = []
     elif facts.relocated:
-        data = relocate(data, _TOP, file.path.count("/")).source
+        data = relocate(data, roots, file.path).source
     return SnapshotFile(file, data, bool(status.st_mode & 0o100), facts)
 
 
@@ -179,13 +183,13 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _look_at(file: SourceFile, data: bytes, signature: list[int]) -> tuple[bytes, _Facts]:
+def _look_at(file: SourceFile, roots: Sequence[str], data: bytes, signature: list[int]) -> tuple[bytes, _Facts]:
     if not file.path.endswith(".py"):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest())
-    if not may_need_relocation(data, _TOP):
+    if not may_need_relocation(data, roots):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=not data)
     try:
-        relocated = relocate(data, _TOP, file.path.count("/"))
+        relocated = relocate(data, roots, file.path)
     except (SyntaxError, ValueError):  # ValueError: null bytes, before Python 3.12
         return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=False)
     facts = _Facts(
@@ -203,7 +207,7 @@ class _Cache:
 
     def __init__(self, tree: SourceTree) -> None:
         python = f"{sys.implementation.cache_tag}-{_FORMAT}"
-        key = "\n".join([python, *map(str, tree.portions)])
+        key = "\n".join([python, *tree.roots.names, "", *map(str, tree.portions)])
         self._path = Loc.cache / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
         self._read: dict[str, Any] = {}
         try:

@@ -1,8 +1,9 @@
-"""The source tree: which files are `tg/`, from which folders, and which of them travel.
+"""The source tree: which files the roots have, in which folders, and which of them travel.
 
 `tg` is a namespace package: several folders of that name can be one package (`tg/common` from where pip put it,
-`tg/mylibrary` from the project). The tree is found from this module's own name, so the same code finds `UID.tg` when
-it runs inside a delivered package. Nothing outside those folders travels, also not through a symbolic link.
+`tg/mylibrary` from the project). Any other root can be one as well, or a package as most are, or a single module. Roots
+are found as importing finds them, without importing them. Nothing outside those folders travels, also not through a
+symbolic link.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..runtime.errors import UndeliverableSource
+from ..runtime.roots import Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
 
-__all__ = ["SourceFile", "SourceTree", "local_root"]
+__all__ = ["SourceFile", "SourceTree", "portions_of"]
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that travels: its path below the root (with `/`), where it lies, and in which portion."""
+    """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion."""
 
     path: str
     location: str
@@ -33,25 +37,25 @@ class SourceFile:
 class SourceTree:
     """The files that travel, sorted by path, and what was left out for a reason that the user should hear."""
 
-    root: str
+    roots: Roots
     portions: tuple[Path, ...]
     files: tuple[SourceFile, ...]
     warnings: tuple[str, ...]
 
     @classmethod
-    def local(cls) -> SourceTree:
-        """The tree that this module is part of. Raises `UndeliverableSource` when it cannot be told what is in it."""
-        root = local_root()
-        portions = _portions(root)
+    def of(cls, roots: Roots) -> SourceTree:
+        """The files of these roots. Raises `UndeliverableSource` when it cannot be told what is in one of them."""
         warnings: list[str] = []
         problems: list[str] = []
         files: dict[str, SourceFile] = {}
         twice: dict[tuple[Path, Path], list[str]] = {}
-        for portion in portions:
-            for file in _Walk(portion, warnings, problems).files("", str(portion), IgnoreRules(), ()):
-                other = files.setdefault(file.path, file)
-                if other is not file:
-                    twice.setdefault((other.portion, portion), []).append(file.path)
+        portions = portions_of(roots)
+        for root in roots.names:
+            for portion in portions[root]:
+                for file in _Walk(root, portion, warnings, problems).all_files():
+                    other = files.setdefault(file.path, file)
+                    if other is not file:
+                        twice.setdefault((other.portion, portion), []).append(file.path)
         for (first, second), paths in twice.items():
             more = f" and {len(paths) - 1} more files are" if len(paths) > 1 else " is"
             problems.append(
@@ -60,45 +64,78 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
-        return cls(root, portions, tuple(files[path] for path in sorted(files)), tuple(warnings))
+        folders = tuple(folder for root in roots.names for folder in portions[root])
+        return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
 
     def module_files(self) -> dict[str, SourceFile]:
-        """The Python modules of the tree by their dotted name below the root; the root itself is the empty name."""
+        """The Python modules of the tree by the dotted names that they have inside a package."""
         modules: dict[str, SourceFile] = {}
         for file in self.files:
             if file.path.endswith(".py"):
                 name = file.path[:-3].replace("/", ".")
-                if name == "__init__" or name.endswith(".__init__"):
-                    modules[name[: -len("__init__")].rstrip(".")] = file  # a package hides a module of its name
+                if name.endswith(".__init__"):
+                    modules[name[: -len(".__init__")]] = file  # a package hides a module of its name
                 else:
                     modules.setdefault(name, file)
         return modules
 
 
-def local_root() -> str:
-    """The name of the tree that this module is part of: `tg`, or `UID.tg` inside a delivered package."""
-    return __name__[: -len(".common.delivery.delivery.source_tree")]
+def portions_of(roots: Roots) -> dict[str, tuple[Path, ...]]:
+    """The folders of each root, or its file where it is a single module. Raises `UndeliverableSource` for what has none."""
+    found = {root: tuple(_portions(roots.here(root))) for root in roots.names}
+    problems = [_nothing_of(root, roots.here(root)) for root in roots.names if not found[root]]
+    if problems:
+        raise UndeliverableSource("source tree cannot be delivered", problems)
+    return found
 
 
-def _portions(root: str) -> tuple[Path, ...]:
-    """The folders of the root package. Entries that are no folders (hooks of editable installs) have no files."""
+def _portions(module: str) -> list[Path]:
+    """Entries that are no folders (hooks of editable installs) have no files."""
+    loaded = sys.modules.get(module)
+    spec = _spec_of(module) if loaded is None else getattr(loaded, "__spec__", None)
+    entries = list(getattr(loaded, "__path__", ()) or (spec and spec.submodule_search_locations) or ())
+    if not entries and spec is not None and spec.has_location and spec.origin and spec.origin.endswith(".py"):
+        return [Path(os.path.abspath(spec.origin))] if os.path.isfile(spec.origin) else []
     found: list[Path] = []
-    for entry in sys.modules[root].__path__:
+    for entry in entries:
         if os.path.isdir(entry) and not any(os.path.samefile(entry, other) for other in found):
             found.append(Path(os.path.abspath(entry)))
-    return tuple(found)
+    return found
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    try:
+        return find_spec(module)
+    except (ImportError, ValueError):
+        return None
+
+
+def _nothing_of(root: str, module: str) -> str:
+    spec = _spec_of(module)
+    if spec is None:
+        return f"root {root!r} cannot be imported here, so there is nothing to deliver. Put its folder's parent on sys.path."
+    where = spec.origin or ", ".join(spec.submodule_search_locations or ())
+    return f"root {root!r} is neither a folder nor a file of Python source: {where}. Unpack it, or declare it as a dependency."
 
 
 class _Walk:
     """One walk through one portion; it collects what it leaves out (`warnings`) and cannot read (`problems`)."""
 
-    def __init__(self, portion: Path, warnings: list[str], problems: list[str]) -> None:
+    def __init__(self, root: str, portion: Path, warnings: list[str], problems: list[str]) -> None:
+        self._root = root
         self._portion = portion
         self._real = os.path.realpath(portion)
         self._warnings = warnings
         self._problems = problems
 
-    def files(self, folder: str, location: str, rules: IgnoreRules, above: tuple[str, ...]) -> Iterator[SourceFile]:
+    def all_files(self) -> Iterator[SourceFile]:
+        """The files of the portion; of a single module there is one."""
+        if self._portion.is_file():
+            yield SourceFile(f"{self._root}.py", str(self._portion), self._portion)
+        else:
+            yield from self._files("", str(self._portion), IgnoreRules(), ())
+
+    def _files(self, folder: str, location: str, rules: IgnoreRules, above: tuple[str, ...]) -> Iterator[SourceFile]:
         """`folder` is the path below the root; `above` are the real paths of the folders on the way, against cycles."""
         try:
             with os.scandir(location) as scanned:
@@ -120,10 +157,10 @@ class _Walk:
             if entry.is_symlink() and not self._may_follow(entry, above):
                 continue
             if is_folder:
-                yield from self.files(path, entry.path, rules, above)
+                yield from self._files(path, entry.path, rules, above)
             elif entry.is_file():
                 if _is_storable(path):
-                    yield SourceFile(path, entry.path, self._portion)
+                    yield SourceFile(f"{self._root}/{path}", entry.path, self._portion)
                 else:
                     self._problems.append(f"{entry.path!r} has a name that not every system can store. Rename it.")
             elif not entry.is_symlink():
@@ -136,8 +173,8 @@ class _Walk:
             self._warnings.append(f"{entry.path} is a link to nothing ({target}) and will not be delivered.")
         elif target != self._real and not target.startswith(self._real + os.sep):
             self._warnings.append(
-                f"{entry.path} is a link to {target}, which is outside tg/ and will not be delivered. Copy it into tg/ if "
-                f"it is needed."
+                f"{entry.path} is a link to {target}, which is outside {self._root}/ and will not be delivered. Copy it into "
+                f"{self._root}/ if it is needed."
             )
         elif target in above:
             self._warnings.append(f"{entry.path} is a link to a folder that it lies in; it will not be delivered.")

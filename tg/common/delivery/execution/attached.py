@@ -139,7 +139,7 @@ class AttachedRun:
         if self._is_cancelled:
             raise RunCancelled(f"the run {self.id} of {name} was cancelled.", **run)
         if self._result is not None:
-            return read_result(io.BytesIO(self._result), name, self._facts.requirements())
+            return read_result(io.BytesIO(self._result), name, self._facts.requirements(), self._facts.roots)
         if not self._exit_code:
             raise RunFailed(
                 f"{name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job instead.",

@@ -48,6 +48,7 @@ class RunLabels:
     outputs: Mapping[str, str]
     limits: str = ""
     result: str = RESULT
+    roots: tuple[str, ...] = ("tg",)
 
     def to_labels(self) -> dict[str, str]:
         """As labels of a container."""
@@ -57,6 +58,7 @@ class RunLabels:
             f"{PREFIX}.outputs": json.dumps(dict(self.outputs)),
             f"{PREFIX}.limits": self.limits,
             f"{PREFIX}.result": self.result,
+            f"{PREFIX}.roots": json.dumps(self.roots),
         }
 
     @classmethod
@@ -69,6 +71,7 @@ class RunLabels:
                 json.loads(labels[f"{PREFIX}.outputs"]),
                 labels[f"{PREFIX}.limits"],
                 labels.get(f"{PREFIX}.result", BOUNDED_RESULT),  # where all were before there was this label
+                tuple(json.loads(labels.get(f"{PREFIX}.roots", '["tg"]'))),
             )
         except KeyError:
             return None
@@ -162,7 +165,7 @@ class ContainerRun:
                 self._fetch(f"/{self._labels.result}", folder / "result.pickle")
                 self._fetch(f"/{self._labels.result}.failure", folder / "result.pickle.failure")
                 self._result = outcome.result(
-                    folder / "result.pickle", self._labels.module_name, self._labels.requirements
+                    folder / "result.pickle", self._labels.module_name, self._labels.requirements, self._labels.roots
                 )
             self._has_result = True
             if not self._keep:

@@ -118,6 +118,7 @@ class DockerExecutor:
             {} if mounted else {name: str(folder) for name, folder in values.outputs.items()},
             str(self.limits),
             RESULT if self.limits.disk is None else BOUNDED_RESULT,
+            built.roots,
         )
         name = f"tg-{built.module_name}-{secrets.token_hex(4)}"
         with engine.asked(f"starting {built.module_name}"):

@@ -37,7 +37,7 @@ class Outcome:
             return "cancelled"
         return "failed" if self.exit_code else "succeeded"
 
-    def result(self, file: Path, module_name: str, requirements: Sequence[str]) -> Any:
+    def result(self, file: Path, module_name: str, requirements: Sequence[str], roots: Sequence[str]) -> Any:
         """What the job returned, from the file it was written to; `FILE.failure` tells of what it raised.
 
         Raises `RunFailed`, the kind that says why, or `UntrustedResult`.
@@ -78,7 +78,7 @@ class Outcome:
                 f"instead. {self.where} shows what it said.",
                 **run,
             )
-        return read_result(file, module_name, requirements)
+        return read_result(file, module_name, requirements, roots)
 
     @staticmethod
     def _failure(file: Path) -> dict[str, str]:

@@ -164,6 +164,7 @@ class ProcessExecutor:
         return RunFacts(
             module_name=installed.module_name,
             requirements=tuple(installed.facts.requirements()),
+            roots=installed.facts.roots,
             started_at=time.time(),
             limits=str(self.limits),
             memory_bytes=self.limits.memory_bytes,

@@ -52,6 +52,7 @@ class RunFacts:
     propagate: tuple[str, ...]
     inputs: dict[str, str]
     outputs: dict[str, str]
+    roots: tuple[str, ...] = ("tg",)
 
     def write(self, folder: Path) -> None:
         """Write them; with that the run can be found."""
@@ -63,7 +64,7 @@ class RunFacts:
         """Read them back. Raises `RunNotFound` when there are none."""
         try:
             found = json.loads((folder / "run.json").read_bytes())
-            listed = {name: tuple(found[name]) for name in ("requirements", "propagate")}
+            listed = {name: tuple(found[name]) for name in ("requirements", "propagate", "roots") if name in found}
             return cls(**{**found, **listed})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RunNotFound(
@@ -149,7 +150,7 @@ class ProcessRun:
         outcome = self._outcome()
         if outcome.exit_code and not outcome.cancelled and self._took_too_long():
             self._tell_of_time_limit(file.with_name("result.pickle.failure"))
-        return outcome.result(file, self.facts.module_name, self.facts.requirements)
+        return outcome.result(file, self.facts.module_name, self.facts.requirements, self.facts.roots)
 
     def cancel(self) -> None:
         """End it: SIGTERM, and ten seconds later SIGKILL. Does nothing to one that has ended."""

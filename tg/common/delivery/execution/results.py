@@ -2,7 +2,7 @@
 
 A pickle can name any function there is and have it called. So a result may refer to few things only:
 
-1. the local source tree, which the names of the package's tree are read as; of delivery itself in it, only values;
+1. the local roots that the package has, which its own are read as; of delivery itself, only values;
 2. what the declared dependencies of the package bring, with what they name as optional, and what these require in
    turn, as installed here;
 3. plain values of Python and its standard library, each named in `plain_values.py`.
@@ -17,6 +17,7 @@ tree and of your dependencies can be called by it, as they can by the job.
 from __future__ import annotations
 
 import importlib
+import pickle
 import re
 import sys
 from collections.abc import Sequence
@@ -28,14 +29,14 @@ from ..delivery.dependency_files import DependencyFiles
 from ..delivery.plain_values import PLAIN_VALUES
 from ..runtime.errors import UntrustedResult
 from ..runtime.names import lies_in, rename
-from ..runtime.unpickling import RenamingUnpickler
+from ..runtime.roots import Roots, local_prefix
 
 __all__ = ["read_result"]
 
-_LOCAL = __name__[: -len(".common.delivery.execution.results")]
+_LOCAL = local_prefix()
 
 _DELIVERY = {
-    f"{_LOCAL}.common.delivery.{module}"
+    f"{_LOCAL}tg.common.delivery.{module}"
     for module in (
         "delivery.dependencies",
         "delivery.example_job",
@@ -50,16 +51,19 @@ _DELIVERY = {
 """The values of delivery. The rest of it starts processes and removes files, which no result has to."""
 
 
-def read_result(file: str | PathLike[str] | IO[bytes], module_name: str, requirements: Sequence[str]) -> Any:
+def read_result(
+    file: str | PathLike[str] | IO[bytes], module_name: str, requirements: Sequence[str], roots: Sequence[str] = ()
+) -> Any:
     """Read the pickle of a result that the package `module_name` (its UID) wrote, with these declared dependencies.
 
-    `file` is a path, or an open binary file that can be read again from its beginning. Raises `UntrustedResult` when
-    it refers to anything else than the local `tg`, the dependencies and plain values, before anything of it is made.
+    `file` is a path, or an open binary file that can be read again from its beginning; `roots` are those that the package
+    has besides `tg`. Raises `UntrustedResult` when it refers to anything else than the local roots of these names, the
+    dependencies and plain values, before anything of it is made.
     """
     if isinstance(file, (str, PathLike)):
         with open(file, "rb") as opened:
-            return read_result(opened, module_name, requirements)
-    trust = _Trust(module_name, requirements)
+            return read_result(opened, module_name, requirements, roots)
+    trust = _Trust(module_name, requirements, roots)
     start = file.tell()
     try:
         _Rehearsal(file, trust).load()
@@ -74,15 +78,15 @@ def read_result(file: str | PathLike[str] | IO[bytes], module_name: str, require
     return _Reader(file, trust).load()
 
 
-class _Reader(RenamingUnpickler):
+class _Reader(pickle.Unpickler):
     """Makes the result."""
 
     def __init__(self, file: IO[bytes], trust: _Trust) -> None:
-        super().__init__(file, trust.remote, _LOCAL)
+        super().__init__(file)
         self._trust = trust
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = self._trust.look_up(*self._renamed(self._trust.unified(module_name), global_name))
+        found = self._trust.look_up(self._trust.here(self._trust.unified(module_name)), global_name)
         return self._trust.attribute if found is getattr else found
 
 
@@ -90,7 +94,7 @@ class _Rehearsal(_Reader):
     """Goes through the result and makes stubs, of the kind that the references call for."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = self._trust.look_up(*self._renamed(self._trust.unified(module_name), global_name))
+        found = self._trust.look_up(self._trust.here(self._trust.unified(module_name)), global_name)
         return _attribute_stub(self._trust) if found is getattr else _stub_of(found)
 
 
@@ -137,16 +141,22 @@ def _attribute_stub(trust: _Trust) -> type[_Stub]:
 class _Trust:
     """What a result of one package may refer to."""
 
-    def __init__(self, module_name: str, requirements: Sequence[str]) -> None:
+    def __init__(self, module_name: str, requirements: Sequence[str], roots: Sequence[str]) -> None:
         self.module_name = module_name
         self.requirements = tuple(requirements)
-        self.remote = f"{module_name}.tg"
+        self.local = Roots.of(roots, _LOCAL)
+        self._remote = Roots.of(roots, f"{module_name}.")
         self._dependencies = DependencyFiles(self.requirements)
 
     def unified(self, module: str) -> str:
         """The module by the package's own name, if that is of a version that another one took the place of."""
-        match = re.match(rf"{re.escape(self.module_name)}__at_[0-9a-f]{{12}}(?=\.tg(?:\.|$))", module)
+        match = re.match(rf"{re.escape(self.module_name)}__at_[0-9a-f]{{12}}(?=\.)", module)
         return self.module_name + module[match.end() :] if match else rename(module, "pathlib._local", "pathlib")
+
+    def here(self, module: str) -> str:
+        """The local module that one of the package stands for; any other is what it is."""
+        inside = self._remote.inside(module)
+        return module if inside is None else self.local.here(inside)
 
     def look_up(self, module: str, name: str) -> Any:
         """The object that a reference names. Raises `UntrustedResult` before its module is imported, or afterwards."""
@@ -203,13 +213,13 @@ class _Trust:
             # a list, a dictionary, a method of one: state of a module that is here, and no value
             if home in PLAIN_VALUES:
                 raise self._untrusted(module, name)
-        home = rename(home, self.remote, _LOCAL)
+        home = self.here(home)
         if not self._may_refer(home, named):
             raise self._untrusted(module, name, found=f"{home}.{named}")
 
     def _may_refer(self, module: str, name: str) -> bool:
-        if lies_in(module, _LOCAL):
-            return not lies_in(module, f"{_LOCAL}.common.delivery") or module in _DELIVERY
+        if self.local.inside(module) is not None:
+            return not lies_in(module, f"{_LOCAL}tg.common.delivery") or module in _DELIVERY
         if module in PLAIN_VALUES:
             return name in PLAIN_VALUES[module]
         top = module.partition(".")[0]
@@ -218,8 +228,10 @@ class _Trust:
     def _untrusted(self, module: str, name: str, *, found: str = "") -> UntrustedResult:
         missing = self._dependencies.missing
         top = module.partition(".")[0]
-        if lies_in(module, _LOCAL) or module in PLAIN_VALUES or top in sys.stdlib_module_names:
-            advice = "Return plain values, or objects of classes in tg/."
+        if self.local.inside(module) is not None or module in PLAIN_VALUES or top in sys.stdlib_module_names:
+            advice = (
+                f"Return plain values, or objects of classes in {' or '.join(f'{one}/' for one in self.local.names)}."
+            )
         elif missing:
             advice = f"Not installed here, though declared: {', '.join(missing)}. Install what has it, or return plain values."
         else:
@@ -230,6 +242,6 @@ class _Trust:
         return UntrustedResult(
             f"the result of {self.module_name} refers to {module}.{name}"
             f"{f', which is {found}' if found and found != f'{module}.{name}' else ''}. That is neither in the local "
-            f"{_LOCAL}, nor in a declared dependency, nor a plain value, so nothing of the result was made. {advice}",
+            f"{' or '.join(map(self.local.here, self.local.names))}, nor in a declared dependency, nor a plain value, so nothing of the result was made. {advice}",
             reference=f"{module}.{name}",
         )

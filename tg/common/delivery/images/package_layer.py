@@ -46,6 +46,7 @@ class BuiltPackage:
     requirements: tuple[str, ...]
     requires_python: str
     files: Sequence[PackageFile]
+    roots: tuple[str, ...] = ("tg",)
 
 
 def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from . import resources
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
+from .roots import Roots, local_prefix
 from .unpickling import RenamingUnpickler
 
 __all__ = ["EntryPoint"]
@@ -111,9 +112,14 @@ class EntryPoint:
         if isinstance(file, (str, PathLike)):
             with open(file, "rb") as opened:
                 return self.load_file_in_local_tg(opened, replacements=replacements)
-        local = __name__[: -len(".common.delivery.runtime.entry_point")]
-        moved = {self._tree.alias + ".tg": local, **(replacements or {})}
-        return RenamingUnpickler(file, self.tg_import_path, local, replacements=moved).load()
+        facts = json.loads((self.resources_location.parent / "package.json").read_text(encoding="utf-8"))
+        here = Roots.of(facts.get("roots", ()), local_prefix())
+        alike = {
+            f"{uid}.{root}": here.here(root) for uid in (self.module_name, self._tree.alias) for root in here.names
+        }
+        return RenamingUnpickler(
+            file, self.tg_import_path, here.here("tg"), alike=alike, replacements=replacements
+        ).load()
 
     def unload(self) -> None:
         """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""

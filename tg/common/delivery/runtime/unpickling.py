@@ -19,8 +19,8 @@ __all__ = ["RenamingUnpickler"]
 class RenamingUnpickler(pickle.Unpickler):
     """Reads a pickle as if every module `from_module` in it, and all below, were `to_module`.
 
-    `replacements` are further pairs, for what has moved since: applied after that, so written in the names of
-    `to_module`, the first that fits wins. A key is a module and all below it (`tg.old_place`), or one global
+    `alike` are more modules that are renamed, and all below them. `replacements` are for what has moved since: applied
+    after that, so written in the names of `to_module`, the first that fits wins. A key is a module and all below it (`tg.old_place`), or one global
     (`tg.place:OldName`); a value is the same on the new side. `buffers` are those of `pickle.load` (PEP 574).
     """
 
@@ -30,12 +30,12 @@ class RenamingUnpickler(pickle.Unpickler):
         from_module: str,
         to_module: str,
         *,
+        alike: Mapping[str, str] | None = None,
         replacements: Mapping[str, str] | None = None,
         buffers: Iterable[Any] | None = None,
     ) -> None:
         super().__init__(file, buffers=buffers)
-        self._from_module = from_module
-        self._to_module = to_module
+        self._modules = {from_module: to_module, **(alike or {})}
         self._replacements = dict(replacements or {})
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
@@ -43,7 +43,10 @@ class RenamingUnpickler(pickle.Unpickler):
         return super().find_class(*self._renamed(module_name, global_name))
 
     def _renamed(self, module: str, name: str) -> tuple[str, str]:
-        module = rename(module, self._from_module, self._to_module)
+        for old, new in self._modules.items():
+            if lies_in(module, old):
+                module = rename(module, old, new)
+                break
         for old, new in self._replacements.items():
             if old == f"{module}:{name}":
                 new_module, _, new_name = new.partition(":")

@@ -1,0 +1,276 @@
+"""Any top-level package travels, wherever it lies: named as a root, or because the payload's classes come from it."""
+
+from __future__ import annotations
+
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+from projects import REPOSITORY, Project
+
+COMPANY = {
+    "mycompany/__init__.py": "import logging\nlogger = logging.getLogger(__name__)\nfrom mycompany.model import Model\n",
+    "mycompany/model.py": """
+        import mycompany.tables
+        from mycompany.tables import double
+
+        class Model:
+            def __init__(self, x):
+                self.x = x
+
+            def run(self):
+                import mycompany.late as late
+                return double(self.x), late.name(), mycompany.tables.__name__
+        """,
+    "mycompany/tables.py": """
+        import pkgutil
+        from importlib import resources
+
+        def double(x):
+            return 2 * x
+
+        def text():
+            return resources.files(__package__).joinpath("data.txt").read_text(), pkgutil.get_data(__name__, "data.txt")
+        """,
+    "mycompany/late.py": "def name():\n    return __name__\n",
+    "mycompany/data.txt": "some data",
+}
+RUN = """
+import sys
+from tg.common.delivery.delivery import install_package_and_get_loader
+from tg.common.delivery.trust import Policy
+entry_point = install_package_and_get_loader({file!r}, silent=True, policy=Policy.any())
+print(entry_point.load_resource('job').run())
+print(sorted(name for name in sys.modules if name.partition('.')[0] in {roots}))
+"""
+
+
+@pytest.fixture
+def company(project: Project) -> Project:
+    for path, text in COMPANY.items():
+        project.write(path, text)
+    return project
+
+
+def ran(project: Project, file: Path, *roots: str) -> list[str]:
+    """What the job of a package returns, and which modules of the roots were imported under their own names."""
+    return project.run(RUN.format(file=str(file), roots=set(roots)), with_project=False).splitlines()
+
+
+def members(file: Path) -> list[str]:
+    with zipfile.ZipFile(file) as wheel:
+        return wheel.namelist()
+
+
+def test_a_class_outside_tg_brings_the_package_it_is_from(company: Project) -> None:
+    file = company.deliver(job="mycompany:Model(3)")
+    assert ran(company, file, "mycompany") == [
+        "(6, 'my_job__1_0_0.mycompany.late', 'my_job__1_0_0.mycompany.tables')",
+        "[]",
+    ]
+    assert "my_job__1_0_0/mycompany/data.txt" in members(file)
+
+
+def test_a_root_that_is_installed_travels_when_it_is_named(project: Project) -> None:
+    site = project.elsewhere / "site-packages"
+    for path, text in COMPANY.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(textwrap.dedent(text))
+    project.write("tg/my/job.py", "from mycompany import Model\nclass Job(Model):\n    pass\n")
+    paths = {"PYTHONPATH": f"{project.folder}:{REPOSITORY}:{site}"}
+    assert "my_job__1_0_0/mycompany/model.py" not in members(project.deliver(job="tg.my.job:Job(1)", **paths))
+    file = project.deliver(job="tg.my.job:Job(1)", settings="packaging.roots = ['mycompany']", **paths)
+    assert ran(project, file, "mycompany")[0].startswith("(2, 'my_job__1_0_0.mycompany.late'")
+
+
+def test_roots_import_each_other(company: Project) -> None:
+    company.write(
+        "mycompany/uses_tg.py", "import tg.my.values\nfrom tg.my import values as v\nVALUE = tg.my.values.X, v.X\n"
+    )
+    company.write("tg/my/values.py", "X = 7\n")
+    company.write(
+        "tg/my/job.py",
+        """
+        import mycompany.uses_tg
+        from mycompany import logger
+
+        class Job:
+            def run(self):
+                return mycompany.uses_tg.VALUE, logger.name
+        """,
+    )
+    told = company.run(
+        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
+        "Packaging('my_job', '1.0.0', dict(job=Job())).make_package()",
+        fails=True,
+    )
+    assert "job uses mycompany" in told
+    assert "add 'mycompany' to roots" in told
+    file = company.deliver(settings="packaging.roots = ['mycompany']")
+    assert ran(company, file, "mycompany")[0] == "((7, 7), 'my_job__1_0_0.mycompany')"
+
+
+def test_a_root_can_be_a_single_module(project: Project) -> None:
+    project.write("tool.py", "import tool\nclass Tool:\n    def run(self):\n        return __name__, tool.__name__\n")
+    file = project.deliver(job="tool:Tool()")
+    assert ran(project, file, "tool") == ["('my_job__1_0_0.tool', 'my_job__1_0_0.tool')", "[]"]
+    assert "my_job__1_0_0/tool.py" in members(file)
+
+
+def test_two_versions_of_a_root_run_in_one_process(company: Project) -> None:
+    first = company.deliver(job="mycompany:Model(3)")
+    company.write("mycompany/tables.py", "def double(x):\n    return 20 * x\n")
+    second = company.deliver(version="2.0.0", job="mycompany:Model(3)")
+    printed = company.run(
+        f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        from tg.common.delivery.trust import Policy
+        jobs = [install_package_and_get_loader(file, silent=True, policy=Policy.any()).load_resource('job')
+                for file in {[str(first), str(second)]!r}]
+        print([job.run()[0] for job in jobs], type(jobs[0]) is type(jobs[1]), isinstance(jobs[0], type(jobs[1])))
+        """,
+        with_project=False,
+    )
+    assert printed.strip() == "[6, 60] False False"
+
+
+def test_data_is_found_beside_the_code(company: Project) -> None:
+    company.write(
+        "mycompany/reads.py",
+        "from mycompany.tables import text\nclass Reads:\n    def run(self):\n        return text()\n",
+    )
+    file = company.deliver(job="mycompany.reads:Reads()")
+    assert ran(company, file, "mycompany")[0] == "('some data', b'some data')"
+
+
+def test_a_result_is_read_into_the_classes_of_the_local_root(company: Project) -> None:
+    company.write(
+        "mycompany/makes.py", "from mycompany import Model\nclass Makes:\n    def run(self):\n        return Model(5)\n"
+    )
+    printed = company.run("""
+        from mycompany import Model
+        from mycompany.makes import Makes
+        from tg.common.delivery.delivery import Packaging, get_loader_from_installed_package
+        from tg.common.delivery.execution import AttachedExecutor, ProcessExecutor
+        packaging = Packaging('my_job', '1.0.0', dict(job=Makes()))
+        packaging.silent = True
+        for executor in (AttachedExecutor(), ProcessExecutor()):
+            result = executor.start(packaging).result()
+            print(type(result) is Model, result.x)
+        import io, pickle
+        entry_point = get_loader_from_installed_package('my_job__1_0_0')
+        written = pickle.dumps(entry_point.load_resource('job').run())
+        print(b'my_job__1_0_0.mycompany' in written, type(entry_point.load_file_in_local_tg(io.BytesIO(written))) is Model)
+    """)
+    assert [line for line in printed.splitlines() if "INFO" not in line][-3:] == ["True 5", "True 5", "True True"]
+
+
+def test_a_package_delivers_its_roots_again(company: Project) -> None:
+    file = company.deliver(job="mycompany:Model(3)")
+    printed = company.run(
+        f"""
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        from tg.common.delivery.trust import Policy
+        job = install_package_and_get_loader({str(file)!r}, silent=True, policy=Policy.any()).load_resource('job')
+        from my_job__1_0_0.tg.common.delivery.delivery import Packaging
+        packaging = Packaging('again', '2.0.0', dict(job=job))
+        packaging.silent = True
+        print(packaging.make_package().package_location)
+        """,
+        with_project=False,
+    )
+    again = Path(printed.splitlines()[-1])
+    assert ran(company, again, "mycompany")[0] == "(6, 'again__2_0_0.mycompany.late', 'again__2_0_0.mycompany.tables')"
+    with zipfile.ZipFile(file) as first, zipfile.ZipFile(again) as second:
+        assert first.read("my_job__1_0_0/mycompany/model.py") == second.read("again__2_0_0/mycompany/model.py")
+
+
+def test_inspecting_knows_the_roots_as_the_packages_own(company: Project) -> None:
+    file = company.deliver(job="mycompany:Model(3)")
+    printed = company.run(f"""
+        from tg.common.delivery.delivery import inspect_package
+        report = inspect_package({str(file)!r})
+        print([(str(one), one.home) for one in report.resources[0].references], report.marked)
+    """)
+    assert printed.strip() == "[('my_job__1_0_0.mycompany.model.Model', 'package')] ()"
+
+
+def test_a_namespace_package_of_several_folders_travels_whole(project: Project) -> None:
+    project.write("one/spread/a.py", "from spread.b import B\nclass A:\n    def run(self):\n        return B\n")
+    project.write("two/spread/b.py", "B = 'b'\n")
+    paths = ":".join(str(path) for path in (project.folder, REPOSITORY, project.folder / "one", project.folder / "two"))
+    file = project.deliver(job="spread.a:A()", PYTHONPATH=paths)
+    assert ran(project, file, "spread") == ["b", "[]"]
+    assert "my_job__1_0_0/spread/__init__.py" in members(file)
+
+
+def test_an_ignored_file_of_a_root_stays_behind(company: Project) -> None:
+    company.write("mycompany/.deliveryignore", "secret*\n")
+    company.write("mycompany/secrets/x.txt", "x")
+    file = company.deliver(job="mycompany:Model(3)")
+    assert not [path for path in members(file) if "mycompany/secret" in path]
+
+
+def test_a_credential_in_a_root_stops_the_build(company: Project) -> None:
+    company.write("mycompany/.env", "PASSWORD=x\n")
+    make = (
+        "from mycompany import Model\nfrom tg.common.delivery.delivery import Packaging\n"
+        "packaging = Packaging('my_job', '1.0.0', dict(job=Model(1)))\n"
+    )
+    told = company.run(make + "packaging.make_package()", fails=True)
+    assert f"{company.folder}/mycompany/.env has the name of a file with credentials" in told
+    assert "packaging.allow_credentials = ['mycompany/.env']" in told
+    company.run(make + "packaging.allow_credentials = ['mycompany/.env']\npackaging.make_package()")
+
+
+@pytest.mark.parametrize(
+    ("roots", "said"),
+    [
+        ("'mycompany'", "is one text. Give a list"),
+        ("['mycompany.model']", "root 'mycompany.model' is inside of 'mycompany'"),
+        ("['json']", "root 'json' is a module of Python itself"),
+        ("['resources']", "is not a name that a package's root can have"),
+        ("['my-company']", "is not a name that a package's root can have"),
+        ("['nowhere']", "root 'nowhere' cannot be imported here"),
+        ("['zipped']", "root 'zipped' is neither a folder nor a file of Python source: "),
+    ],
+)
+def test_what_cannot_be_a_root_is_refused(company: Project, roots: str, said: str) -> None:
+    company.write("tg/my/job.py", "class Job:\n    def run(self):\n        pass\n")
+    with zipfile.ZipFile(company.elsewhere / "zipped.zip", "w") as archive:
+        archive.writestr("zipped/__init__.py", "")
+    told = company.run(
+        f"""
+        import sys; sys.path.append({str(company.elsewhere / "zipped.zip")!r})
+        from tg.my.job import Job
+        from tg.common.delivery.delivery import Packaging
+        Packaging('my_job', '1.0.0', dict(job=Job()), roots={roots}).make_package()
+        """,
+        fails=True,
+    )
+    assert said in told
+    assert not company.home.exists()
+
+
+def test_an_editable_install_travels(project: Project, tmp_path: Path) -> None:
+    """As a finder maps it, from a `src/` folder that is on no path."""
+    project.write("src/mapped/__init__.py", "from mapped.m import M\n")
+    project.write("src/mapped/m.py", "class M:\n    def run(self):\n        return __name__\n")
+    finder = f"""
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == 'mapped':
+            return spec_from_file_location(name, {str(project.folder / "src/mapped/__init__.py")!r})
+
+sys.meta_path.append(Finder)
+"""
+    project.write("finder.py", finder)
+    project.write("start.py", "import finder\nfrom mapped import M\n")
+    file = project.deliver(job="start:M()")
+    assert ran(project, file, "mapped") == ["my_job__1_0_0.mapped.m", "[]"]
