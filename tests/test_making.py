@@ -296,12 +296,12 @@ def test_what_is_unchanged_is_neither_parsed_nor_hashed_again(project: Project) 
     project.write("tg/my/module3.py", "x = 33\n")
     printed = project.run("""
         from tg.my.job import Job
-        from tg.common.delivery.delivery import Packaging, parsing, relocation, snapshot
+        from tg.common.delivery.delivery import Packaging, imports, parsing, relocation, snapshot
         looked_at, parsed = [], []
-        look_at, syntax_error, parse = snapshot._look_at, parsing.syntax_error, relocation._parsed
+        look_at, syntax_error, parse = snapshot._look_at, parsing.syntax_error, imports.parsed
         snapshot._look_at = lambda file, *more: looked_at.append(file.path) or look_at(file, *more)
         parsing.syntax_error = lambda path, source: parsed.append(path) or syntax_error(path, source)
-        relocation._parsed = lambda source: parsed.append('by relocation') or parse(source)
+        relocation.parsed = imports.parsed = lambda source: parsed.append('by relocation') or parse(source)
         packaging = Packaging('my_job', '1.0.1', dict(job=Job()))
         packaging.silent = True
         packaging.make_package()

@@ -63,10 +63,10 @@ def test_tracebacks_of_relocated_source_name_the_lines_that_were_written(project
 def test_names_made_at_run_time_are_reported_with_their_place_even_when_silent(project: Project) -> None:
     file = project.write(
         "tg/my/loader.py",
-        "from importlib import import_module\n\ndef load(name):\n    return import_module('tg.' + name)\n",
+        "from importlib import import_module\n\ndef load(name):\n    return import_module(PREFIX + name)\n",
     )
     printed = project.run(MAKE)
-    assert f"WARNING: {file}:4 imports by a name made at run time: import_module('tg.' + name)." in printed
+    assert f"WARNING: {file}:4 imports by a name made at run time: import_module(PREFIX + name)." in printed
 
 
 def test_our_own_tree_gives_no_warnings(project: Project) -> None:

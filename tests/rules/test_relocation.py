@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tg.common.delivery.delivery.relocation import imports_of, may_need_relocation, relocate
+from tg.common.delivery.delivery.imports import imports_of
+from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
 from tg.common.delivery.runtime.names import lies_in
 
 
@@ -74,10 +75,11 @@ def test_what_only_looks_like_one_stays(source: str) -> None:
     ("source", "shown"),
     [
         ("x = 1\nimport_module(name)", "import_module(name)"),
-        ("\nimportlib.import_module(f'tg.{name}')", "importlib.import_module(f'tg.{name}')"),
-        ("\nimport_module('tg.' +\n   name)", "import_module('tg.' + name)"),
-        ("\n__import__('tg.x')", "__import__('tg.x')"),
-        ("\nimportlib.resources.files('tg.x')", "importlib.resources.files('tg.x')"),
+        ("\nimportlib.import_module(f'{a}.{name}')", "importlib.import_module(f'{a}.{name}')"),
+        ("\nimport_module('tg' +\n   name)", "import_module('tg' + name)"),
+        ("\n__import__('tg.x', {})", "__import__('tg.x', {})"),
+        ("\n__import__(f'tg.{x}')", "__import__(f'tg.{x}')"),
+        ("\nload = 'tg.x:make'", "'tg.x:make'"),
     ],
 )
 def test_what_cannot_be_relocated_is_reported_with_its_line(source: str, shown: str) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..runtime.roots import Roots
+from .imports import Import
 from .origins import Origins
-from .relocation import Import
 from .snapshot import Snapshot, SnapshotFile
 
 __all__ = ["Closure"]

@@ -23,14 +23,15 @@ from ..runtime.errors import UndeliverableSource
 from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode import compiled_modules
 from .credentials import find_credentials
+from .imports import Import, imports_of
 from .parsing import Place
-from .relocation import Import, imports_of, may_need_relocation, relocate
+from .relocation import may_need_relocation, relocate
 from .source_tree import SourceFile, SourceTree
 from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""Names of modules in strings mean the package's own, in packages of any depth; what is no such name stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
+
+ROOTS = ["mycompany", "tg"]
+UID = '__spec__.parent.rsplit(".", 2)[0] + "." + '
+
+
+def relocated(source: str, path: str = "tg/p/m.py") -> str:
+    done = relocate(source.encode(), ROOTS, path)
+    assert done.unresolved == ()
+    assert done.source.decode() == source or may_need_relocation(source.encode(), ROOTS)
+    again = relocate(done.source, ROOTS, path)
+    assert again == (type(done)(done.source, ()))
+    return done.source.decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ('import_module("tg.x")', 'import_module("..x", __spec__.parent)'),
+        ('import_module("mycompany.x")', 'import_module("...mycompany.x", __spec__.parent)'),
+        ('import_module("tg.x", None)', f'import_module({UID}"tg.x", None)'),
+        ('importlib.import_module(f"tg.{a}.x")', f'importlib.import_module({UID}f"tg.{{a}}.x")'),
+        ('import_module("tg." +\n  name)', f'import_module({UID}"tg." +\n  name)'),
+        ('import_module("tg.%s" % name)', f'import_module({UID}"tg.%s" % name)'),
+        ('import_module("tg.{}".format(name))', f'import_module({UID}"tg.{{}}".format(name))'),
+        ("import_module('tg.x' '.y')", "import_module(__spec__.parent.rsplit('.', 2)[0] + '.' + 'tg.x' '.y')"),
+        ('files("tg")', f'files({UID}"tg")'),
+        ('resources.files("tg.x") / "a"', f'resources.files({UID}"tg.x") / "a"'),
+        ('pkgutil.get_data("tg.x", "a")', f'pkgutil.get_data({UID}"tg.x", "a")'),
+        ('find_spec(name="tg.x")', f'find_spec(name={UID}"tg.x")'),
+        ('mock.patch("tg.x.y")', f'mock.patch({UID}"tg.x.y")'),
+        ('monkeypatch.setattr("tg.x.y", 1)', f'monkeypatch.setattr({UID}"tg.x.y", 1)'),
+        ('sys.modules["tg.x"]', f'sys.modules[{UID}"tg.x"]'),
+        ('sys.modules.get("tg")', f'sys.modules.get({UID}"tg")'),
+        ('"tg.x" in sys.modules', f'{UID}"tg.x" in sys.modules'),
+        ('m.setitem(sys.modules, "tg.x", None)', f'm.setitem(sys.modules, {UID}"tg.x", None)'),
+        ('__import__("tg.x")', '__import__("tg.x", globals(), None, (), 3)'),
+        ('__import__("tg.x", fromlist=["y"])', '__import__("tg.x", globals=globals(), level=3, fromlist=["y"])'),
+        ('__import__("tg.x", globals(), {}, [], 0)', '__import__("tg.x", globals(), {}, [], 3)'),
+        ('__import__("tg.x", globals(), {}, [])', '__import__("tg.x", globals(), {}, [], 3)'),
+    ],
+)
+def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, changed: str) -> None:
+    assert relocated(source) == changed
+
+
+def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
+    assert relocated('files("tg.x")', "tool.py") == 'files(__spec__.parent + "." + "tg.x")'
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'title("tg.x")',
+        'Path("tg/x.txt")',
+        'path("tg", view)',
+        'patch("tg")',
+        'getLogger("tg.x")',
+        'import_module("tgbot.x")',
+        'import_module(f"plugins.{name}")',
+        'import_module(".x", __package__)',
+        'import_module(name, package)',
+        'sys.modules[__name__]',
+        'sys.modules["json"]',
+        'modules["tg.x"]',
+        '"http:tg"',
+        '{"tg.x": 1}',
+        'setattr(thing, "tg.x", 1)',
+    ],
+)  # fmt: skip
+def test_what_may_be_something_else_stays(source: str) -> None:
+    assert relocated(source) == source
+
+
+@pytest.mark.parametrize("path", ["tg/__init__.py", "tg/m.py", "tg/p/__init__.py", "tg/p/q/m.py", "tool.py"])
+def test_relocated_strings_find_what_they_name(path: str, tmp_path: Path) -> None:
+    """All of it run for real, in a package of a name that is nowhere in the source."""
+    source = textwrap.dedent("""
+        def found():
+            import importlib, pkgutil, sys
+            from importlib import resources
+            name = "data"
+            yield importlib.import_module("tg.data").__name__
+            yield importlib.import_module(f"tg.{name}").__name__
+            yield importlib.import_module("mycompany").__name__
+            yield __import__("tg.data").__name__
+            yield __import__("tg.data", fromlist=["x"]).__name__
+            yield __import__("tg.data", globals(), locals(), []).__name__
+            yield sys.modules["tg.data"].__name__
+            yield sys.modules.get("mycompany").__name__
+            yield str("tg.data" in sys.modules)
+            yield (resources.files("tg.data") / "x.txt").read_text()
+            yield pkgutil.get_data("tg.data", "x.txt").decode()
+    """)
+    package = tmp_path / "any_name"
+    for name in ("tg/p/q", "tg/data", "mycompany"):
+        (package / name).mkdir(parents=True)
+    for folder in (package, *(one for one in package.rglob("*") if one.is_dir())):
+        (folder / "__init__.py").touch()
+    (package / "tg/data/x.txt").write_text("text")
+    (package / path).write_text(relocated(source, path))
+    module = "any_name." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    code = f"import {module} as m; print(*m.found(), sep='\\n')"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    tg, data, company = "any_name.tg", "any_name.tg.data", "any_name.mycompany"
+    assert printed.stdout.split() == [data, data, company, tg, data, tg, data, company, "True", "text", "text"]

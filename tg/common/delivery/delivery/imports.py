@@ -1,0 +1,105 @@
+"""What a module imports, and what of it is optional."""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Import", "imports_of", "name_of", "parsed"]
+
+# Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
+# (https://github.com/python/cpython/issues/106905).
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name, as in `from module import name`; `level` counts the leading dots.
+
+    `optional`: the code goes on without it, since it stands in a `try` that catches the ImportError, or is there
+    for type checkers only.
+    """
+
+    line: int
+    level: int
+    module: str
+    name: str | None
+    optional: bool
+
+
+def imports_of(source: bytes) -> list[Import]:
+    """Every import of a module, those in functions too. Raises `SyntaxError` as the compiler does."""
+    found: list[Import] = []
+    tree = parsed(source)
+    _collect(tree, False, found)
+    if b"import_module" in source:
+        found += [item for node in ast.walk(tree) if isinstance(node, ast.Call) and (item := _called_import(node))]
+    return found
+
+
+def parsed(source: bytes) -> ast.Module:
+    """The tree of a module. Raises `SyntaxError` as the compiler does."""
+    with _ONE_AT_A_TIME:
+        return ast.parse(source)
+
+
+def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            found += [Import(child.lineno, 0, alias.name, None, optional) for alias in child.names]
+        elif isinstance(child, ast.ImportFrom):
+            found += [
+                Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
+            ]
+        elif isinstance(child, ast.Try) and any(_catches_import_error(handler) for handler in child.handlers):
+            _collect(ast.Module(child.body, []), True, found)
+            rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
+            _collect(rest, optional, found)
+        elif isinstance(child, ast.If) and (skipped := _skipped_at_run_time(child)) is not None:
+            _collect(ast.Module(skipped, []), True, found)
+            _collect(ast.Module(child.orelse if skipped is child.body else child.body, []), optional, found)
+        elif isinstance(child, ast.With) and any(_suppresses_import_error(item) for item in child.items):
+            _collect(ast.Module(child.body, []), True, found)
+        elif not isinstance(child, ast.expr):
+            _collect(child, optional, found)
+
+
+def _called_import(call: ast.Call) -> Import | None:
+    """`import_module(".x", __package__)` and its like."""
+    name = call.args[0] if call.args else None
+    if name_of(call.func) == "import_module" and isinstance(name, ast.Constant) and isinstance(name.value, str):
+        module = name.value.lstrip(".")
+        level = len(name.value) - len(module)
+        return Import(call.lineno, level, module, None, False) if level else None
+    return None
+
+
+def _skipped_at_run_time(branch: ast.If) -> list[ast.stmt] | None:
+    """The part of an `if TYPE_CHECKING` or `if not TYPE_CHECKING` that only type checkers read."""
+    if name_of(branch.test) == "TYPE_CHECKING":
+        return branch.body
+    if isinstance(branch.test, ast.UnaryOp) and isinstance(branch.test.op, ast.Not):
+        return branch.orelse if name_of(branch.test.operand) == "TYPE_CHECKING" else None
+    return None
+
+
+def _suppresses_import_error(item: ast.withitem) -> bool:
+    call = item.context_expr
+    return isinstance(call, ast.Call) and name_of(call.func) == "suppress" and _names_import_error(call.args)
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    return _names_import_error(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+
+
+def _names_import_error(caught: Sequence[ast.expr]) -> bool:
+    return not {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}.isdisjoint(map(name_of, caught))
+
+
+def name_of(node: ast.expr) -> str:
+    """`b` for both `b` and `a.b`."""
+    return node.attr if isinstance(node, ast.Attribute) else str(getattr(node, "id", ""))

@@ -1,0 +1,192 @@
+"""Names of modules in strings: made to mean the package's own, where a function is known to take them as such.
+
+| written in `tg/a/b.py`                | relocated                                                         |
+|---------------------------------------|-------------------------------------------------------------------|
+| `import_module("tg.x")`               | `import_module("..x", __spec__.parent)`                           |
+| `import_module(f"tg.{name}")`         | `import_module(__spec__.parent.rsplit(".", 2)[0] + "." + f"tg.{name}")` |
+| `__import__("tg.x")`                  | `__import__("tg.x", globals(), None, (), 3)`                      |
+| `files("tg.x")`, `patch("tg.x.y")`, … | `files(__spec__.parent.rsplit(".", 2)[0] + "." + "tg.x")`         |
+| `sys.modules["tg.x"]`                 | the same                                                          |
+
+What is not known to be one is left as it is: a string is also a title, a key, a logger. What is used to import and cannot
+be relocated is reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from .imports import name_of
+from .relative_names import RelativeNames
+from .source_text import SourceText
+
+__all__ = ["STRINGS", "relocate_strings"]
+
+STRINGS = (
+    rb"import_module\s*\((?!\s*[\"']\.)",
+    rb"__import__\s*\((?!\s*[\"']\.)",
+    rb"[\"']%(root)s[.\w]*[\"':]",
+)
+"""What a module has that has to be looked at here; patterns with a place for the roots' names."""
+
+_TAKE_MODULES = frozenset(
+    "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
+    "resource_string resource_stream resource_exists resource_isdir resource_listdir".split()
+)
+_TAKE_DOTTED_NAMES = frozenset(
+    "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr PackageLoader".split()
+)
+"""Functions that other things have as well; so theirs is a name of a module only where it has a dot in it."""
+
+_PARAMETERS = ("name", "mod_name", "package", "target", "modname")
+_LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
+_DOTTED = re.compile(r"\w+(?:\.\w+)*")
+_ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
+
+
+def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
+    """Relocate what one node names; or tell its line, and what stands there, when that cannot be done."""
+    if isinstance(node, ast.Call):
+        return _of_call(node, text, names)
+    if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
+        return _of_module_table(node, node.slice, text, names)
+    if isinstance(node, ast.Compare) and _is_sys_modules(node.comparators[0]):
+        return _of_module_table(node, node.left, text, names)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY_POINT.fullmatch(node.value):
+        module = node.value.partition(":")[0]
+        return (node.lineno, repr(node.value)) if "." in module and names.has(module) else None
+    return None
+
+
+def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
+    function = name_of(node.func)
+    if isinstance(node.func, ast.Attribute) and _is_sys_modules(node.func.value) and node.args:
+        return _of_module_table(node, node.args[0], text, names)
+    if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
+        return _of_module_table(node, node.args[1], text, names)
+    given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
+    if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES:
+        return None
+    name = given[0]
+    begin = _beginning(name)
+    imports = function in ("import_module", "__import__")
+    if begin is None:
+        if imports and not _is_relative_already(node, name, text):
+            return node.lineno, _shown(node, text)  # a name that is made somewhere else
+        return None
+    whole = isinstance(name, ast.Constant)
+    if not names.has(begin) or ("." not in begin and not (whole and function in _TAKE_MODULES)):
+        may_be_one = imports and not whole and "." not in begin and not begin.startswith(":")
+        return (node.lineno, _shown(node, text)) if may_be_one else None
+    if whole and not _DOTTED.fullmatch(begin):
+        return None
+    if function == "__import__" and _has_level(node):
+        return None
+    if function == "__import__":
+        done = whole and _relocate_dunder_import(node, text, names)
+    elif function == "import_module" and whole and len(node.args) == 1 and not node.keywords:
+        done = _relocate_import_module(name, text, names)
+    else:
+        done = _prefix(name, text, names)
+    return None if done else (node.lineno, _shown(node, text))
+
+
+def _of_module_table(
+    node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames
+) -> tuple[int, str] | None:
+    begin = _beginning(key)
+    if begin is None or not names.has(begin) or not (isinstance(key, ast.Constant) or "." in begin):
+        return None
+    return None if _prefix(key, text, names) else (node.lineno, _shown(node, text))
+
+
+def _relocate_import_module(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
+    start, end = text.span(name)
+    quoted = _LITERAL.fullmatch(text.text, start, end)
+    if quoted is None or not _is_at(name, text):
+        return _prefix(name, text, names)
+    relative = names.relative(quoted["value"])
+    text.replace(start, end, f"{quoted['quote']}{relative}{quoted['quote']}, __spec__.parent")
+    return True
+
+
+def _relocate_dunder_import(node: ast.Call, text: SourceText, names: RelativeNames) -> bool:
+    """`__import__("tg.x")` is `tg`, so it has to stay the name; the level says what it is relative to."""
+    if not node.args or not _is_at(node.args[0], text):
+        return False
+    level = str(len(names.above))
+    given, keywords = len(node.args), {keyword.arg for keyword in node.keywords}
+    _, end = text.span(node.args[-1])
+    if given == 1 and keywords <= {"fromlist"}:
+        text.replace(end, end, f", globals=globals(), level={level}" if keywords else f", globals(), None, (), {level}")
+        return True
+    if given < 4 or keywords or ast.unparse(node.args[1]) != "globals()":
+        return False
+    if given == 4:
+        text.replace(end, end, f", {level}")
+        return True
+    if isinstance(node.args[4], ast.Constant) and node.args[4].value == 0:
+        text.replace(*text.span(node.args[4]), level)
+        return True
+    return False
+
+
+def _has_level(call: ast.Call) -> bool:
+    """Whether `__import__` is told that the name is a relative one."""
+    level = [*call.args[4:5], *(keyword.value for keyword in call.keywords if keyword.arg == "level")]
+    return any(isinstance(one, ast.Constant) and one.value != 0 for one in level)
+
+
+def _prefix(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
+    """Put what is above the roots before a name. All that it can begin with binds tighter than the `+`."""
+    if not _is_at(name, text):
+        return False
+    start, end = text.span(name)
+    quote = '"' if '"' in text.text[start:end] else "'"
+    text.replace(start, start, f"{names.uid_expression(quote)} + {quote}.{quote} + ")
+    return True
+
+
+def _is_at(name: ast.expr, text: SourceText) -> bool:
+    """Whether a node is where the parser says: before Python 3.12 it does not know, of what is inside of an f-string."""
+    start, end = text.span(name)
+    try:
+        there = ast.parse(f"({text.text[start:end]}\n)", mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    return ast.dump(there) == ast.dump(name)
+
+
+def _beginning(name: ast.expr) -> str | None:
+    """What the value of an expression certainly begins with; `None` where nothing is known of it."""
+    if isinstance(name, ast.Constant):
+        return name.value if isinstance(name.value, str) else None
+    if isinstance(name, ast.JoinedStr):
+        return _beginning(name.values[0]) if name.values else None
+    if isinstance(name, ast.BinOp) and isinstance(name.op, ast.Add):
+        return _beginning(name.left)
+    formatted = None
+    if isinstance(name, ast.BinOp) and isinstance(name.op, ast.Mod):
+        formatted = name.left
+    elif isinstance(name, ast.Call) and isinstance(name.func, ast.Attribute) and name.func.attr == "format":
+        formatted = name.func.value
+    if isinstance(formatted, ast.Constant) and isinstance(formatted.value, str):
+        return re.split(r"[%{]", formatted.value)[0]
+    return None
+
+
+def _is_relative_already(node: ast.Call, name: ast.expr, text: SourceText) -> bool:
+    """A package is given beside the name; or the name was made relative when the package was delivered before."""
+    if name_of(node.func) == "import_module" and node.args and (len(node.args) > 1 or node.keywords):
+        return True
+    return text.text.startswith("__spec__.parent", text.span(name)[0])
+
+
+def _is_sys_modules(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "modules" and name_of(node.value) == "sys"
+
+
+def _shown(node: ast.expr, text: SourceText) -> str:
+    start, end = text.span(node)
+    return " ".join(text.text[start:end].split())

@@ -1,0 +1,30 @@
+"""How a module of a package names another one: relatively, so that it holds under every UID."""
+
+from __future__ import annotations
+
+__all__ = ["RelativeNames"]
+
+
+class RelativeNames:
+    """Where a module is among the roots, and so how it names another one relatively."""
+
+    def __init__(self, roots: tuple[str, ...], path: str) -> None:
+        self._roots = roots
+        *packages, _ = path.split("/")
+        self._own = packages[0] if packages else None
+        self._depth = len(packages)
+        self.above = "." * (len(packages) + 1)
+        """The package above the roots, seen from the module."""
+
+    def has(self, name: str) -> bool:
+        """Whether a module of that name is in one of the roots."""
+        return name.partition(".")[0] in self._roots
+
+    def relative(self, name: str) -> str:
+        """`..x` for `tg.x`. In the module's own root without the root's name, since that may be another one some day."""
+        top, _, rest = name.partition(".")
+        return self.above[1:] + rest if top == self._own else self.above + name
+
+    def uid_expression(self, quote: str) -> str:
+        """An expression for the name of the package above the roots, whatever it is called when the module runs."""
+        return f"__spec__.parent.rsplit({quote}.{quote}, {self._depth})[0]" if self._depth else "__spec__.parent"
