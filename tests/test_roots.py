@@ -274,3 +274,33 @@ sys.meta_path.append(Finder)
     project.write("start.py", "import finder\nfrom mapped import M\n")
     file = project.deliver(job="start:M()")
     assert ran(project, file, "mapped") == ["my_job__1_0_0.mapped.m", "[]"]
+
+
+def test_pickles_in_files_of_data_are_read_into_the_packages_classes(company: Project) -> None:
+    """They were written where the classes had no package's name, by whatever `pickle` is imported as."""
+    company.write(
+        "mycompany/stored.py",
+        """
+        import os, pickle as p
+        from io import BytesIO
+        from pickle import Unpickler, dumps, loads
+        import pickle
+
+        FILE = os.path.join(os.path.dirname(__file__), "stored.pickle")
+
+        class Stored:
+            def run(self):
+                with open(FILE, "rb") as file:
+                    data = file.read()
+                read = [p.loads(data), loads(data), Unpickler(BytesIO(data)).load(), pickle.load(open(FILE, "rb"))]
+                again = pickle.loads(pickle.dumps(read[0], protocol=pickle.HIGHEST_PROTOCOL))
+                return {type(one) is Stored for one in (*read, again)}, p.PickleError.__module__, dumps.__module__
+        """,
+    )
+    company.run(f"""
+        import pickle
+        from mycompany.stored import Stored
+        pickle.dump(Stored(), open({str(company.folder / "mycompany/stored.pickle")!r}, 'wb'))
+    """)
+    file = company.deliver(job="mycompany.stored:Stored()")
+    assert ran(company, file, "mycompany") == ["({True}, '_pickle', '_pickle')", "[]"]

@@ -13,6 +13,7 @@ class RelativeNames:
         *packages, _ = path.split("/")
         self._own = packages[0] if packages else None
         self._depth = len(packages)
+        self.is_ours = path.startswith("tg/common/")
         self.above = "." * (len(packages) + 1)
         """The package above the roots, seen from the module."""
 
@@ -24,6 +25,10 @@ class RelativeNames:
         """`..x` for `tg.x`. In the module's own root without the root's name, since that may be another one some day."""
         top, _, rest = name.partition(".")
         return self.above[1:] + rest if top == self._own else self.above + name
+
+    def pickles(self) -> str:
+        """The module that reads pickles for the source of a package; see `runtime/pickles.py`."""
+        return self.relative("tg.common.delivery.runtime.pickles")
 
     def uid_expression(self, quote: str) -> str:
         """An expression for the name of the package above the roots, whatever it is called when the module runs."""

@@ -13,6 +13,7 @@ becomes `from ..x import y`. So relocated text is the same for every UID, and wo
 | `import tg.x`                     | `from ..x import __doc__ as tg; from ... import tg`      |
 | `from mycompany.x import y`       | `from ...mycompany.x import y`                           |
 | `import mycompany`                | `from ... import mycompany`                              |
+| `import pickle`, to read some     | `from ..common.delivery.runtime import pickles as pickle` |
 
 Only the statement itself changes: lines keep their numbers, the file its encoding and its line ends. For names in strings
 see `module_strings.py`.
@@ -41,6 +42,7 @@ _STATEMENTS = (
     rb"from(?:[ \t\f]|\\\r?\n?)+%(root)s\b",
     rb"import\b[^\r\n;]*(?:\b%(root)s\b|\\(?:[\r\n]|$))",
 )
+_PICKLES = rb"import\b[^\r\n;]*\bpickle\b", rb"from[ \t]+pickle\b"
 _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
@@ -57,6 +59,8 @@ class Relocated:
 def may_need_relocation(source: bytes, roots: Sequence[str]) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `roots`: what it says no to has none."""
     source = source.removeprefix(codecs.BOM_UTF8)
+    if _reads_pickles(source):
+        return True
     if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
@@ -74,15 +78,26 @@ def relocate(source: bytes, roots: Sequence[str], path: str) -> Relocated:
     text = SourceText(source.decode(encoding))
     unresolved = []
     # Strings stand anywhere in expressions, which are most of a tree; imports only where statements do.
+    pickles = not names.is_ours and _reads_pickles(source)
     for node in ast.walk(tree) if _matches(STRINGS, source, roots) else _statements(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and names.has(node.module):
-            _relocate_from(node, text, names)
-        elif isinstance(node, ast.Import) and any(names.has(alias.name) for alias in node.names):
-            _relocate_import(node, text, names)
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            if names.has(node.module) or (pickles and node.module == "pickle"):
+                _relocate_from(node, text, names)
+        elif isinstance(node, ast.Import):
+            if any(names.has(alias.name) or (pickles and alias.name == "pickle") for alias in node.names):
+                _relocate_import(node, text, names, pickles)
         elif (found := relocate_strings(node, text, names)) is not None:
             unresolved.append(found)
     relocated = text.edited()
     return Relocated(relocated.encode(encoding) if relocated != text.text else source, tuple(sorted(unresolved)))
+
+
+def _reads_pickles(source: bytes) -> bool:
+    return (
+        b"pickle" in source
+        and (b"load" in source or b"Unpickler" in source)
+        and any(re.search(pattern, source) for pattern in _PICKLES)
+    )
 
 
 def _matches(patterns: Sequence[bytes], source: bytes, roots: Sequence[str]) -> bool:
@@ -102,10 +117,11 @@ def _relocate_from(node: ast.ImportFrom, text: SourceText, names: RelativeNames)
     start, end = text.span(node)
     match = _FROM.match(text.text, start, end)
     assert match is not None and node.module is not None
-    text.replace(*match.span("module"), names.relative(node.module) + _breaks(match["module"]))
+    module = names.relative(node.module) if names.has(node.module) else names.pickles()
+    text.replace(*match.span("module"), module + _breaks(match["module"]))
 
 
-def _relocate_import(node: ast.Import, text: SourceText, names: RelativeNames) -> None:
+def _relocate_import(node: ast.Import, text: SourceText, names: RelativeNames, pickles: bool) -> None:
     """`import tg.x, os`: one statement for each name, on the same line, since only `from` can be relative.
 
     `import tg.x` imports a module and binds another one. What every module has is bound for a moment, so that it is the
@@ -113,6 +129,10 @@ def _relocate_import(node: ast.Import, text: SourceText, names: RelativeNames) -
     """
     parts = []
     for alias in node.names:
+        if pickles and alias.name == "pickle":
+            package, _, last = names.pickles().rpartition(".")
+            parts.append(f"from {package} import {last} as {alias.asname or alias.name}")
+            continue
         if not names.has(alias.name):
             parts.append("import " + alias.name + (f" as {alias.asname}" if alias.asname else ""))
             continue
