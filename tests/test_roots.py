@@ -304,3 +304,44 @@ def test_pickles_in_files_of_data_are_read_into_the_packages_classes(company: Pr
     """)
     file = company.deliver(job="mycompany.stored:Stored()")
     assert ran(company, file, "mycompany") == ["({True}, '_pickle', '_pickle')", "[]"]
+
+
+def test_a_root_knows_its_own_version(project: Project, tmp_path: Path) -> None:
+    """Also beside another version of it that is installed, and which everybody else is told of."""
+    site = tmp_path / "site-packages"
+    for version in ("1.5", "2.0"):
+        folder = site / version / f"My_Dist-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: My.Dist\nVersion: {version}\n")
+        (folder / "entry_points.txt").write_text("[some.group]\none = known.a:b\n")
+        (folder / "RECORD").write_text(
+            f"known/__init__.py,,\n{folder.name}/METADATA,,\n{folder.name}/entry_points.txt,,\n"
+        )
+        (site / version / "known").mkdir()
+        (site / version / "known/__init__.py").write_text(
+            textwrap.dedent("""
+                import importlib.metadata
+                from importlib.metadata import PackageNotFoundError, distribution, version
+
+                class Known:
+                    def run(self):
+                        try:
+                            other = version("known.other")
+                        except PackageNotFoundError:
+                            other = None
+                        return (
+                            version("my-dist"), importlib.metadata.version("My_Dist"), other,
+                            [point.name for point in distribution("My.Dist").entry_points],
+                        )
+            """)
+        )
+    paths = f"{project.folder}:{REPOSITORY}:{site / '1.5'}"
+    file = project.deliver(job="known:Known()", settings="packaging.roots = ['known']", PYTHONPATH=paths)
+    assert "my_job__1_0_0/distributions/My.Dist-1.5.dist-info/METADATA" in members(file)
+    assert ran(project, file, "known") == ["('1.5', '1.5', None, ['one'])", "[]"]
+    printed = project.run(
+        RUN.format(file=str(file), roots={"known"})
+        + "import importlib.metadata as m\nprint(m.version('my-dist'), [one.value for one in m.entry_points(group='some.group')])",
+        PYTHONPATH=f"{REPOSITORY}:{site / '2.0'}",
+    )
+    assert printed.splitlines()[0::2] == ["('1.5', '1.5', None, ['one'])", "2.0 ['known.a:b']"]

@@ -7,6 +7,7 @@
 | `__import__("tg.x")`                  | `__import__("tg.x", globals(), None, (), 3)`                      |
 | `files("tg.x")`, `patch("tg.x.y")`, … | `files(__spec__.parent.rsplit(".", 2)[0] + "." + "tg.x")`         |
 | `sys.modules["tg.x"]`                 | the same                                                          |
+| `version("mydist")`, of a root's distribution | the same; see `runtime/distributions.py`                  |
 
 What is not known to be one is left as it is: a string is also a title, a key, a logger. What is used to import and cannot
 be relocated is reported.
@@ -21,7 +22,7 @@ from .imports import name_of
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
-__all__ = ["STRINGS", "relocate_strings"]
+__all__ = ["METADATA", "STRINGS", "relocate_strings"]
 
 STRINGS = (
     rb"import_module\s*\((?!\s*[\"']\.)",
@@ -30,6 +31,10 @@ STRINGS = (
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
+METADATA = rb"\b(?:version|metadata|distribution|requires|files)\s*\(\s*[\"']"
+"""The same for the names of distributions."""
+
+_TAKE_DISTRIBUTIONS = frozenset({"version", "metadata", "distribution", "requires", "files"})
 _TAKE_MODULES = frozenset(
     "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
     "resource_string resource_stream resource_exists resource_isdir resource_listdir".split()
@@ -39,7 +44,7 @@ _TAKE_DOTTED_NAMES = frozenset(
 )
 """Functions that other things have as well; so theirs is a name of a module only where it has a dot in it."""
 
-_PARAMETERS = ("name", "mod_name", "package", "target", "modname")
+_PARAMETERS = ("name", "mod_name", "package", "target", "modname", "distribution_name")
 _LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
 _DOTTED = re.compile(r"\w+(?:\.\w+)*")
 _ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
@@ -66,9 +71,11 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[in
     if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
         return _of_module_table(node, node.args[1], text, names)
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
-    if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES:
+    if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None
     name = given[0]
+    if function in _TAKE_DISTRIBUTIONS and isinstance(name, ast.Constant) and names.has_distribution(str(name.value)):
+        return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
     begin = _beginning(name)
     imports = function in ("import_module", "__import__")
     if begin is None:
@@ -76,6 +83,8 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[in
             return node.lineno, _shown(node, text)  # a name that is made somewhere else
         return None
     whole = isinstance(name, ast.Constant)
+    if function in _TAKE_DISTRIBUTIONS - _TAKE_MODULES:
+        return None
     if not names.has(begin) or ("." not in begin and not (whole and function in _TAKE_MODULES)):
         may_be_one = imports and not whole and "." not in begin and not begin.startswith(":")
         return (node.lineno, _shown(node, text)) if may_be_one else None

@@ -25,6 +25,12 @@ def __getattr__(name):
 
     return EntryPoint.of_module(__name__)
 '''
+_DISTRIBUTIONS = """
+
+from .tg.common.delivery.runtime.distributions import answer_for_packages
+
+answer_for_packages()
+"""
 _MAIN = """\
 from .tg.common.delivery.runtime.running import main
 
@@ -33,9 +39,10 @@ if __name__ == "__main__":
 """
 
 
-def init_text(facts: PackageFacts) -> bytes:
+def init_text(facts: PackageFacts, *, has_distributions: bool) -> bytes:
     """`UID/__init__.py`. The UID is an identifier, so it can stand in source as it is."""
-    return _INIT.format(uid=facts.module_name).encode()
+    text = _INIT.format(uid=facts.module_name) + (_DISTRIBUTIONS if has_distributions else "")
+    return text.encode()
 
 
 def main_text() -> bytes:

@@ -269,7 +269,7 @@ def _content_digest(
 
 def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_HashedResource]) -> Iterable[Member]:
     uid = facts.module_name
-    yield Member.of(f"{uid}/__init__.py", init_text(facts))
+    yield Member.of(f"{uid}/__init__.py", init_text(facts, has_distributions=bool(snapshot.tree.distributions())))
     yield Member.of(f"{uid}/__main__.py", main_text())
     yield Member.of(f"{uid}/package.json", facts.to_json())
     for file in snapshot.files:

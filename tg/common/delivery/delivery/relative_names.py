@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from ..runtime.distributions import normalised
+
 __all__ = ["RelativeNames"]
 
 
 class RelativeNames:
     """Where a module is among the roots, and so how it names another one relatively."""
 
-    def __init__(self, roots: tuple[str, ...], path: str) -> None:
+    def __init__(self, roots: tuple[str, ...], path: str, distributions: tuple[str, ...] = ()) -> None:
         self._roots = roots
+        self._distributions = distributions
         *packages, _ = path.split("/")
         self._own = packages[0] if packages else None
         self._depth = len(packages)
@@ -20,6 +23,10 @@ class RelativeNames:
     def has(self, name: str) -> bool:
         """Whether a module of that name is in one of the roots."""
         return name.partition(".")[0] in self._roots
+
+    def has_distribution(self, name: str) -> bool:
+        """Whether one of the roots is from a distribution of that name."""
+        return normalised(name) in self._distributions
 
     def relative(self, name: str) -> str:
         """`..x` for `tg.x`. In the module's own root without the root's name, since that may be another one some day."""

@@ -30,7 +30,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .imports import parsed
-from .module_strings import STRINGS, relocate_strings
+from .module_strings import METADATA, STRINGS, relocate_strings
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -56,30 +56,31 @@ class Relocated:
     unresolved: tuple[tuple[int, str], ...]
 
 
-def may_need_relocation(source: bytes, roots: Sequence[str]) -> bool:
+def may_need_relocation(source: bytes, roots: Sequence[str], distributions: Sequence[str] = ()) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `roots`: what it says no to has none."""
     source = source.removeprefix(codecs.BOM_UTF8)
-    if _reads_pickles(source):
+    if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
     if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 
 
-def relocate(source: bytes, roots: Sequence[str], path: str) -> Relocated:
+def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequence[str] = ()) -> Relocated:
     """Make the absolute references to `roots` in one module relative.
 
-    `path` is that of the module inside a package: `tg/a/b.py`, or `tool.py` for a root that is a single module. Raises
-    `SyntaxError` as the compiler does.
+    `path` is that of the module inside a package: `tg/a/b.py`, or `tool.py` for a root that is a single module;
+    `distributions` are the normalised names of those that roots are from. Raises `SyntaxError` as the compiler does.
     """
-    names = RelativeNames(tuple(roots), path)
+    names = RelativeNames(tuple(roots), path, tuple(distributions))
     tree = parsed(source)
     encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     text = SourceText(source.decode(encoding))
     unresolved = []
     # Strings stand anywhere in expressions, which are most of a tree; imports only where statements do.
     pickles = not names.is_ours and _reads_pickles(source)
-    for node in ast.walk(tree) if _matches(STRINGS, source, roots) else _statements(tree):
+    strings = _matches(STRINGS, source, roots) or (distributions and re.search(METADATA, source))
+    for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             if names.has(node.module) or (pickles and node.module == "pickle"):
                 _relocate_from(node, text, names)

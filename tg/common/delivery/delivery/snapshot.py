@@ -96,7 +96,8 @@ class Snapshot:
         self._compiled = compiled_modules(new)
         self._check = SyntaxCheck([location for location in new if location not in self._compiled])
         try:
-            files = [_read(file, tree.roots.names, self._cache) for file in tree.files]
+            names = tree.roots.names, tree.distributions()
+            files = [_read(file, *names, self._cache) for file in tree.files]
         except BaseException:
             self._check.__exit__()
             raise
@@ -143,7 +144,7 @@ def _root_packages(tree: SourceTree) -> Iterator[SnapshotFile]:
             yield SnapshotFile(source, b"", False, _Facts([], hashlib.sha256(b"").hexdigest()))
 
 
-def _read(file: SourceFile, roots: Sequence[str], cache: _Cache) -> SnapshotFile:
+def _read(file: SourceFile, roots: Sequence[str], distributions: Sequence[str], cache: _Cache) -> SnapshotFile:
     started = time.time_ns()
     try:
         descriptor = os.open(file.location, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -166,14 +167,14 @@ def _read(file: SourceFile, roots: Sequence[str], cache: _Cache) -> SnapshotFile
     facts = cache.known(file.location, signature)
     if facts is None:
         credentials = find_credentials(data)
-        data, facts = _look_at(file, roots, data, signature)
+        data, facts = _look_at(file, roots, distributions, data, signature)
         facts.credentials = credentials
         # A coarse clock (FAT, NFS, HFS+) shows by whole seconds.
         slack = 100_000_000 if status.st_mtime_ns % 1_000_000_000 else 2_000_000_000
         if max(status.st_mtime_ns, status.st_ctime_ns) > started - slack:
             facts.signature = []
     elif facts.relocated:
-        data = relocate(data, roots, file.path).source
+        data = relocate(data, roots, file.path, distributions).source
     return SnapshotFile(file, data, bool(status.st_mode & 0o100), facts)
 
 
@@ -184,13 +185,15 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _look_at(file: SourceFile, roots: Sequence[str], data: bytes, signature: list[int]) -> tuple[bytes, _Facts]:
+def _look_at(
+    file: SourceFile, roots: Sequence[str], distributions: Sequence[str], data: bytes, signature: list[int]
+) -> tuple[bytes, _Facts]:
     if not file.path.endswith(".py"):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest())
-    if not may_need_relocation(data, roots):
+    if not may_need_relocation(data, roots, distributions):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=not data)
     try:
-        relocated = relocate(data, roots, file.path)
+        relocated = relocate(data, roots, file.path, distributions)
     except (SyntaxError, ValueError):  # ValueError: null bytes, before Python 3.12
         return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=False)
     facts = _Facts(
@@ -208,7 +211,7 @@ class _Cache:
 
     def __init__(self, tree: SourceTree) -> None:
         python = f"{sys.implementation.cache_tag}-{_FORMAT}"
-        key = "\n".join([python, *tree.roots.names, "", *map(str, tree.portions)])
+        key = "\n".join([python, *tree.roots.names, "", *tree.distributions(), "", *map(str, tree.portions)])
         self._path = Loc.cache / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
         self._read: dict[str, Any] = {}
         try:

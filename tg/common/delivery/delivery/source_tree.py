@@ -20,6 +20,7 @@ from pathlib import Path
 from ..runtime.errors import UndeliverableSource
 from ..runtime.roots import Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
+from .root_distributions import distributions_in, metadata_files
 
 __all__ = ["SourceFile", "SourceTree", "portions_of"]
 
@@ -64,8 +65,13 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
+        files.update({path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots)})
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
+
+    def distributions(self) -> tuple[str, ...]:
+        """The normalised names of the distributions that roots are from, as far as there are any."""
+        return distributions_in(file.path for file in self.files)
 
     def module_files(self) -> dict[str, SourceFile]:
         """The Python modules of the tree by the dotted names that they have inside a package."""
