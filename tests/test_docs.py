@@ -55,7 +55,7 @@ for language, code in blocks:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         done = subprocess.run(["sh", "-e", "-c", code], env=bare, text=True, **pipes)
         output.write(done.stdout + (f"exit status {done.returncode}\\n" if done.returncode else ""))
-    elif first.startswith("# tg/"):
+    elif first.startswith(("# tg/", "# mycompany/")):
         file = Path(first[2:])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(code, encoding="utf-8")

@@ -10,20 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..runtime.roots import Roots
 from .imports import Import
 from .origins import Origins
 from .snapshot import Snapshot, SnapshotFile
 
-__all__ = ["Closure"]
+__all__ = ["Closure", "OutsideImport"]
+
+
+class OutsideImport(NamedTuple):
+    """An import of something that does not travel: the module or what of it, the place, and whether it can be missing."""
+
+    module: str
+    place: str
+    optional: bool
 
 
 @dataclass(frozen=True)
 class Closure:
-    """The needed modules' files, and what in them would fail."""
+    """The needed modules' files, what they import from elsewhere, and what in them would fail."""
 
     files: tuple[SnapshotFile, ...]
+    outside: tuple[OutsideImport, ...]
     problems: tuple[str, ...]
 
     @classmethod
@@ -34,6 +44,7 @@ class Closure:
         known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
         waiting = [module for module, _ in definitions]
         files: dict[str, SnapshotFile] = {}
+        outside: list[OutsideImport] = []
         problems: list[str] = []
         while waiting:
             name = waiting.pop()
@@ -62,8 +73,12 @@ class Closure:
                     )
                 waiting += inside
                 problems += _outside(imported, file, origins)
+                if imported.level == 0:
+                    place = f"{file.source.location}:{imported.line}"
+                    named = f".{imported.name}" if imported.name not in (None, "*") else ""
+                    outside.append(OutsideImport(imported.module + named, place, imported.optional))
         problems += _stale(definitions, roots, known)
-        return cls(tuple(files.values()), tuple(problems))
+        return cls(tuple(files.values()), tuple(outside), tuple(problems))
 
 
 def _stale(definitions: Iterable[tuple[str, str]], roots: Roots, known: Mapping[str, SnapshotFile]) -> Iterator[str]:

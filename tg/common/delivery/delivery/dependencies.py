@@ -18,13 +18,24 @@ class DependencyList:
             raise TypeError(f"dependencies of {name!r} are one string, {dependencies!r}. Put it into a list.")
         self.name = name
         self.dependencies = list(dependencies)
+        self.is_inferred = False
+
+    @classmethod
+    def inferred(cls, name: str = "inferred", also: Iterable[str] = ()) -> DependencyList:
+        """What the payload needs, found when the package is made, with the versions that are installed here.
+
+        `also` are requirements that no import tells of, such as an engine that a library looks for by itself.
+        """
+        found = cls(name, also)
+        found.is_inferred = True
+        return found
 
     def __repr__(self) -> str:
-        return repr({self.name: self.dependencies})
+        return repr({self.name: [*self.dependencies, *(["…"] if self.is_inferred else [])]})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DependencyList):
             return NotImplemented
-        return (self.name, self.dependencies) == (other.name, other.dependencies)
+        return (self.name, self.dependencies, self.is_inferred) == (other.name, other.dependencies, other.is_inferred)
 
     __hash__ = None  # type: ignore[assignment]  # it can be changed

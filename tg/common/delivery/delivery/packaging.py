@@ -41,7 +41,8 @@ class Packaging:
     - `name`: of the package; lower case letters, digits, single underscores.
     - `version`: as PEP 440 writes it. Left out, it is made from the content: equal content, equal version.
     - `payload`: the objects that travel, by name. The one named `job` is what `python -m UID` runs.
-    - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours.
+    - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours. `'auto'`, or a
+      `DependencyList.inferred()` among them, finds what is imported, with the versions that are installed here.
     - `roots`: the top-level packages that travel besides `tg`, installed or not. Left out, those that the payload's classes
       come from and that are neither installed nor Python's own.
     - `requires_python`: the Pythons the package is for, `>=3.10` by default.
@@ -60,7 +61,7 @@ class Packaging:
         name: str,
         version: str | None = None,
         payload: Mapping[str, Any] | None = None,
-        dependencies: Iterable[DependencyList] | None = None,
+        dependencies: Iterable[DependencyList] | str | None = None,
         *,
         roots: Iterable[str] | None = None,
     ) -> None:
@@ -70,7 +71,11 @@ class Packaging:
             raise TypeError(f"payload is of {type(payload)}. Give the objects by name: dict(job=...).")
         self.payload: dict[str, Any] = dict(payload or {})
         self.dependencies: tuple[DependencyList, ...] = (
-            (DependencyList("min", []),) if dependencies is None else tuple(dependencies)
+            (DependencyList("min", []), DependencyList.inferred())
+            if dependencies == "auto"
+            else (DependencyList("min", []),)
+            if dependencies is None
+            else tuple(dependencies)  # type: ignore[arg-type]
         )
         self.roots = roots
         self.requires_python = ">=3.10"
@@ -129,6 +134,8 @@ class Packaging:
         self.package_module_name = plan.facts.module_name
         self.package_properties = plan.facts.properties
         if not self.silent:
+            for text in plan.left_out:
+                Logger.info(f"{text} It is no dependency; DependencyList.inferred(also=[...]) makes it one.")
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self

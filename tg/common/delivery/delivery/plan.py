@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import InvalidName, UndeliverableSource
 from ..runtime.names import UID, check_payload_key
@@ -26,6 +26,9 @@ from .package_files import init_text, main_text, wheel_metadata
 from .pickling import PickledResource
 from .snapshot import Snapshot, SnapshotFile
 from .wheel import Member, same_place, wheel_file_name
+
+if TYPE_CHECKING:
+    from .inferring import Inferred
 
 __all__ = ["Plan", "Settings"]
 
@@ -48,6 +51,8 @@ class Settings:
     description: str
     allow_credentials: frozenset[str]
     roots: tuple[str, ...] | None
+    inferred: str | None
+    """The name of the list of dependencies that are to be found."""
 
     @classmethod
     def checked(
@@ -56,7 +61,7 @@ class Settings:
         name: str,
         version: str | None,
         payload: Mapping[str, Any],
-        dependencies: Iterable[DependencyList],
+        dependencies: Iterable[DependencyList] | str,
         requires_python: str,
         human_readable_module_name: bool,
         description: str,
@@ -65,6 +70,8 @@ class Settings:
     ) -> Settings:
         """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
         _check_keys(payload)
+        if dependencies == "auto":
+            dependencies = (DependencyList("min", []), DependencyList.inferred())
         needs = _needs(dependencies)
         if isinstance(name, str) and distribution_names([name]) & distribution_names(
             one for all in needs.values() for one in all
@@ -84,6 +91,7 @@ class Settings:
             description,
             _allowed_places(allow_credentials),
             checked_roots(roots),
+            _inferred_list(dependencies),
         )
 
     def requirements(self) -> list[str]:
@@ -98,6 +106,8 @@ class Plan:
     members: tuple[Member, ...]
     metadata: Mapping[str, bytes]
     closure: Closure
+    left_out: tuple[str, ...]
+    """What the closure imports and no dependency was made of, where they were to be found."""
 
     @property
     def file_name(self) -> str:
@@ -114,32 +124,61 @@ class Plan:
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
+        inferred = _infer(settings, closure, resources)
         problems = [*_place_problems(snapshot), *_credential_problems(settings, snapshot, resources), *closure.problems]
+        needs = {**settings.needs}
+        if inferred is not None and settings.inferred is not None:
+            problems += inferred.problems
+            needs[settings.inferred] = (*needs.get(settings.inferred, ()), *inferred.requirements)
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
         roots, source = snapshot.tree.roots, snapshot.digest()
-        content = _content_digest(source, hashed, settings.needs, settings.requires_python)
+        content = _content_digest(source, hashed, needs, settings.requires_python)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
             uid=uid,
             original_tg_import_path=roots.here("tg"),
             requires_python=settings.requires_python,
-            dependencies=settings.needs,
+            dependencies=needs,
             resources=tuple(resource.key for resource in resources),
             content=content,
             source=source,
             roots=roots.names,
         )
         members = tuple(_members(facts, snapshot, hashed))
-        return cls(facts, members, wheel_metadata(facts, settings.description), closure)
+        return cls(
+            facts, members, wheel_metadata(facts, settings.description), closure, inferred.left_out if inferred else ()
+        )
 
 
 @dataclass(frozen=True)
 class _HashedResource:
     resource: PickledResource
     buffer_digests: Sequence[Digests]
+
+
+def _infer(settings: Settings, closure: Closure, resources: Sequence[PickledResource]) -> Inferred | None:
+    if settings.inferred is None:
+        return None
+    from .inferring import infer_dependencies  # with importlib.metadata, which takes as long as the rest of making
+    from .references import UNKNOWN, references_in
+
+    pickled = [(module, one.key) for one in resources for module, _ in references_in(one.dump("")) if module != UNKNOWN]
+    tops = {name.partition(".")[0] for one in resources for name, _ in one.globals}
+    foreign = sorted({(module, key) for module, key in pickled if module.partition(".")[0] not in tops})
+    return infer_dependencies(closure, foreign, settings.requirements())
+
+
+def _inferred_list(dependencies: Iterable[DependencyList] | str) -> str | None:
+    lists = [dependencies] if isinstance(dependencies, DependencyList) else dependencies
+    names = [one.name for one in lists if isinstance(one, DependencyList) and one.is_inferred]
+    if len(names) > 1:
+        raise TypeError(
+            f"dependencies has {len(names)} lists that are to be found, {', '.join(names)}. One has all of them."
+        )
+    return names[0] if names else None
 
 
 def _check_keys(payload: Mapping[str, Any]) -> None:
@@ -155,7 +194,7 @@ def _check_keys(payload: Mapping[str, Any]) -> None:
             )
 
 
-def _needs(dependencies: Iterable[DependencyList]) -> dict[str, tuple[str, ...]]:
+def _needs(dependencies: Iterable[DependencyList] | str) -> dict[str, tuple[str, ...]]:
     needs: dict[str, tuple[str, ...]] = {}
     for names in [dependencies] if isinstance(dependencies, (str, DependencyList)) else dependencies:
         if not isinstance(names, DependencyList):

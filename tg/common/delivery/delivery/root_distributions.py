@@ -29,9 +29,11 @@ def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
         return
     if len(roots.names) == 1:
         return
-    from importlib.metadata import distribution, packages_distributions
+    from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
-    brought = packages_distributions()
+    from .installed_distributions import distributions_by_module
+
+    brought = distributions_by_module()
     for name in sorted({one for root in roots.names if root != "tg" for one in brought.get(root, ())}):
         found = distribution(name)
         for file in found.files or ():
