@@ -180,12 +180,16 @@ def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Pl
 
 
 def _portion_warnings(tree: SourceTree, closure: Closure) -> Iterable[str]:
-    """A folder named `tg` that only happens to be on the path must not travel unnoticed."""
+    """A folder named as a root that only happens to be on the path must not travel unnoticed."""
     ours = next(file.portion for file in tree.files if file.path == "tg/common/delivery/delivery/packaging.py")
     used = {file.source.portion for file in closure.files} | {ours}
-    for portion in tree.portions:
-        if portion not in used and any(file.portion == portion for file in tree.files):
+    portions: dict[str, set[Path]] = {root: set() for root in tree.roots.names}
+    for file in tree.files:
+        portions.get(file.path.partition("/")[0], set()).add(file.portion)
+    for root, folders in portions.items():
+        stray = sorted(folders - used) if len(folders) > 1 else []  # one alone is the root that was asked for
+        for portion in stray:
             yield (
-                f"{portion} is part of {portion.stem} and travels, but nothing in the payload comes from it. If it is none of yours, "
-                f"take {portion.parent} off sys.path."
+                f"{portion} is part of {root} and travels, but nothing in the payload comes from it. If it is none of yours, take "
+                f"{portion.parent} off sys.path."
             )
