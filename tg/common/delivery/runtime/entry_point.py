@@ -112,8 +112,7 @@ class EntryPoint:
         if isinstance(file, (str, PathLike)):
             with open(file, "rb") as opened:
                 return self.load_file_in_local_tg(opened, replacements=replacements)
-        facts = json.loads((self.resources_location.parent / "package.json").read_text(encoding="utf-8"))
-        here = Roots.of(facts.get("roots", ()), local_prefix())
+        here = Roots.of(self._root_names(), local_prefix())
         alike = {
             f"{uid}.{root}": here.here(root) for uid in (self.module_name, self._tree.alias) for root in here.names
         }
@@ -121,9 +120,23 @@ class EntryPoint:
             file, self.tg_import_path, here.here("tg"), alike=alike, replacements=replacements
         ).load()
 
+    def convert(self, value: Any) -> Any:
+        """A copy of an object of the local roots, or of another version, in the classes of this version.
+
+        Types of different versions are different types. It is the caller's to know that these classes can take the other
+        state. Raises what pickling raises, `AttributeError` or `ModuleNotFoundError` for what this version does not have.
+        """
+        from .converting import convert
+
+        return convert(value, self._tree.make_importable(), self._root_names())
+
     def unload(self) -> None:
         """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""
         self._tree.unload()
+
+    def _root_names(self) -> tuple[str, ...]:
+        facts = json.loads((self.resources_location.parent / "package.json").read_text(encoding="utf-8"))
+        return tuple(facts.get("roots", ()))
 
     def _identity(self) -> tuple[int, int] | None:
         """Which folder it is that has this name at the moment; `None` when there is none."""
