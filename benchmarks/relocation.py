@@ -69,14 +69,15 @@ def main() -> int:
     parser.add_argument("--tests", help="the folder of tests in the source distribution, if it is not found")
     parser.add_argument("--json", type=Path, help="write every outcome there")
     parser.add_argument("--folder", type=Path, help="work there, and leave it; a temporary folder by default")
-    parser.add_argument("options", nargs="*", help="options of pytest, after --")
-    options = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    options, of_pytest = parser.parse_args(given[:end]), given[end + 1 :]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         library = install(options.name, options.version, options.more, folder)
         tests = folder_of_tests(library, options.tests, folder)
-        own = run_own(library, tests, options.options, folder)
-        relocated = run_relocated(library, tests, options.options, folder)
+        own = run_own(library, tests, of_pytest, folder)
+        relocated = run_relocated(library, tests, of_pytest, folder)
     if options.json:
         options.json.write_text(json.dumps({"own": own, "relocated": relocated}, indent=1), encoding="utf-8")
     return tell(library, own, relocated)
