@@ -27,7 +27,10 @@ __all__ = ["METADATA", "STRINGS", "relocate_strings"]
 STRINGS = (
     rb"import_module\s*\((?!\s*[\"']\.)",
     rb"__import__\s*\((?!\s*[\"']\.)",
-    rb"[\"']%(root)s[.\w]*[\"':]",
+    rb"[\"']%(root)s\.[.\w]+[\"':]",
+    # A root alone is a word like any other, but where it is given to one of these; the last letters of their names tell enough.
+    rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.)\s*[\"']%(root)s[\"']",
+    rb"[\"']%(root)s[\"']\s+(?:not\s+)?in\s+sys\b",
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 

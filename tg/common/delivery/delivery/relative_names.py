@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from ..runtime.distributions import normalised
 
-__all__ = ["RelativeNames"]
+__all__ = ["RelativeNames", "is_ours"]
+
+
+def is_ours(path: str) -> bool:
+    """Whether a file of a package is one of delivery itself, by its path in the package."""
+    return path.startswith("tg/common/")
 
 
 class RelativeNames:
@@ -16,7 +21,6 @@ class RelativeNames:
         *packages, _ = path.split("/")
         self._own = packages[0] if packages else None
         self._depth = len(packages)
-        self.is_ours = path.startswith("tg/common/")
         self.above = "." * (len(packages) + 1)
         """The package above the roots, seen from the module."""
 

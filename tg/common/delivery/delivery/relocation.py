@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 from .imports import parsed
 from .module_strings import METADATA, STRINGS, relocate_strings
-from .relative_names import RelativeNames
+from .relative_names import RelativeNames, is_ours
 from .source_text import SourceText
 
 __all__ = ["Relocated", "may_need_relocation", "relocate"]
@@ -56,10 +56,10 @@ class Relocated:
     unresolved: tuple[tuple[int, str], ...]
 
 
-def may_need_relocation(source: bytes, roots: Sequence[str], distributions: Sequence[str] = ()) -> bool:
+def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", distributions: Sequence[str] = ()) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `roots`: what it says no to has none."""
     source = source.removeprefix(codecs.BOM_UTF8)
-    if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
+    if (not is_ours(path) and _reads_pickles(source)) or (distributions and re.search(METADATA, source)):
         return True
     if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern
@@ -78,7 +78,7 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     text = SourceText(source.decode(encoding))
     unresolved = []
     # Strings stand anywhere in expressions, which are most of a tree; imports only where statements do.
-    pickles = not names.is_ours and _reads_pickles(source)
+    pickles = not is_ours(path) and _reads_pickles(source)
     strings = _matches(STRINGS, source, roots) or (distributions and re.search(METADATA, source))
     for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:

@@ -31,7 +31,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclass
@@ -190,7 +190,7 @@ def _look_at(
 ) -> tuple[bytes, _Facts]:
     if not file.path.endswith(".py"):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest())
-    if not may_need_relocation(data, roots, distributions):
+    if not may_need_relocation(data, roots, file.path, distributions):
         return data, _Facts(signature, hashlib.sha256(data).hexdigest(), checked=not data)
     try:
         relocated = relocate(data, roots, file.path, distributions)
