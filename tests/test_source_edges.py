@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from projects import Project
+from projects import REPOSITORY, Project
+
+from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
 
 MAKE = """
 from tg.my.job import Job
@@ -67,6 +69,16 @@ def test_names_made_at_run_time_are_reported_with_their_place_even_when_silent(p
     )
     printed = project.run(MAKE)
     assert f"WARNING: {file}:4 imports by a name made at run time: import_module(PREFIX + name)." in printed
+
+
+def test_our_own_source_needs_no_relocation() -> None:
+    """So it is not looked at for it."""
+    ours = [path for path in (REPOSITORY / "tg/common/delivery").rglob("*.py") if path.name != "module_strings.py"]
+    assert len(ours) > 90
+    for path in ours:
+        source, place = path.read_bytes(), path.relative_to(REPOSITORY).as_posix()
+        assert not may_need_relocation(source, ["tg"], place)
+        assert relocate(source, ["tg"], place).source is source, path
 
 
 def test_our_own_tree_gives_no_warnings(project: Project) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import InvalidName, UndeliverablePayload
-from ..runtime.roots import Roots, local_prefix
-from .facts import PackageFacts
+from ..runtime.roots import Roots, local_prefix, roots_of_package
 from .origins import Origins
 from .pickling import PickledResource, pickle_resource, roots_outside
 from .source_tree import portions_of
@@ -74,7 +72,4 @@ def _pickled(payload: Mapping[str, Any], origins: Origins) -> tuple[PickledResou
 def _roots_of_this_package() -> tuple[str, ...]:
     """Inside of a delivered package: all that it brought, since its source names them relatively."""
     prefix = local_prefix()
-    if not prefix:
-        return ()
-    facts = PackageFacts.of_folder(Path(sys.modules[prefix.partition(".")[0]].__path__[0]))
-    return facts.roots if facts is not None else ()
+    return roots_of_package(prefix.partition(".")[0]) if prefix else ()

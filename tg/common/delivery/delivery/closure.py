@@ -122,5 +122,6 @@ def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str
         return []
     return [
         f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside tg/ ({where}) and will not be "
-        f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or declare the distribution that brings it."
+        f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
+        f"declare the distribution that brings it."
     ]

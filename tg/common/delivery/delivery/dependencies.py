@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DependencyList"]
+__all__ = ["DependencyList", "dependency_lists"]
 
 
 class DependencyList:
@@ -39,3 +39,13 @@ class DependencyList:
         return (self.name, self.dependencies, self.is_inferred) == (other.name, other.dependencies, other.is_inferred)
 
     __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+
+def dependency_lists(given: Iterable[DependencyList] | DependencyList | str) -> tuple[DependencyList, ...]:
+    """What the `dependencies` of a package stand for: `"auto"` is the list of `tg.common` itself, and one that is found.
+
+    Any other text is passed on, to be refused where the lists are looked at.
+    """
+    if given == "auto":
+        return DependencyList("min"), DependencyList.inferred()
+    return (given,) if isinstance(given, (str, DependencyList)) else tuple(given)  # type: ignore[return-value]

@@ -93,10 +93,8 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[in
         return (node.lineno, _shown(node, text)) if may_be_one else None
     if whole and not _DOTTED.fullmatch(begin):
         return None
-    if function == "__import__" and _has_level(node):
-        return None
     if function == "__import__":
-        done = whole and _relocate_dunder_import(node, text, names)
+        done = _has_level(node) or (whole and _relocate_dunder_import(node, text, names))
     elif function == "import_module" and whole and len(node.args) == 1 and not node.keywords:
         done = _relocate_import_module(name, text, names)
     else:

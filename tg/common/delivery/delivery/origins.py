@@ -19,6 +19,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from ..runtime.distributions import normalised
 from ..runtime.roots import Roots
 
 __all__ = ["Origins", "distribution_names"]
@@ -145,11 +146,11 @@ class Origins:
         """Whether a declared dependency brings the module, from a folder of its own (editable installs)."""
         if not self.distributions:
             return False
-        if _normalised(top) in self.distributions:
+        if normalised(top) in self.distributions:
             return True
-        from importlib.metadata import packages_distributions
+        from .installed_distributions import distributions_by_module
 
-        return any(_normalised(name) in self.distributions for name in packages_distributions().get(top, ()))
+        return any(normalised(name) in self.distributions for name in distributions_by_module().get(top, ()))
 
 
 def _remedy(module: str) -> str:
@@ -159,11 +160,7 @@ def _remedy(module: str) -> str:
 def distribution_names(requirements: Iterable[str]) -> frozenset[str]:
     """The normalised names (PEP 503) in a list of requirements."""
     names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement) for requirement in requirements)
-    return frozenset(_normalised(match[1]) for match in names if match)
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return frozenset(normalised(match[1]) for match in names if match)
 
 
 def _places_of(top: str) -> list[str]:

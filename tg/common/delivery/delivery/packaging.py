@@ -17,7 +17,7 @@ from ..runtime.errors import InvalidName
 from ..trust.own_builds import note_own_build
 from .choosing_roots import pickle_payload
 from .closure import Closure
-from .dependencies import DependencyList
+from .dependencies import DependencyList, dependency_lists
 from .digests import hash_in_background
 from .origins import distribution_names
 from .parsing import Place
@@ -70,12 +70,8 @@ class Packaging:
         if not isinstance(payload, (Mapping, type(None))):
             raise TypeError(f"payload is of {type(payload)}. Give the objects by name: dict(job=...).")
         self.payload: dict[str, Any] = dict(payload or {})
-        self.dependencies: tuple[DependencyList, ...] = (
-            (DependencyList("min", []), DependencyList.inferred())
-            if dependencies == "auto"
-            else (DependencyList("min", []),)
-            if dependencies is None
-            else tuple(dependencies)  # type: ignore[arg-type]
+        self.dependencies: tuple[DependencyList, ...] = dependency_lists(
+            DependencyList("min") if dependencies is None else dependencies
         )
         self.roots = roots
         self.requires_python = ">=3.10"
@@ -107,7 +103,7 @@ class Packaging:
         origins, resources = pickle_payload(
             settings.payload, settings.roots, distribution_names(settings.requirements())
         )
-        tree = SourceTree.of(origins.roots)
+        tree = SourceTree.of(origins.roots, origins.portions)
         digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         with Snapshot(tree) as snapshot:
             plan = Plan.of(settings, resources, digests, snapshot, origins)

@@ -18,7 +18,7 @@ from ..runtime.resources import buffer_member
 from .choosing_roots import checked_roots
 from .closure import Closure
 from .credentials import credential_file, find_credentials
-from .dependencies import DependencyList
+from .dependencies import DependencyList, dependency_lists
 from .digests import Digests
 from .facts import PackageFacts, check_requires_python
 from .origins import Origins, distribution_names
@@ -70,9 +70,8 @@ class Settings:
     ) -> Settings:
         """Judge settings as `Packaging` has them. Raises `InvalidName` and `DependencyProblem`."""
         _check_keys(payload)
-        if dependencies == "auto":
-            dependencies = (DependencyList("min", []), DependencyList.inferred())
-        needs = _needs(dependencies)
+        lists = dependency_lists(dependencies)
+        needs = _needs(lists)
         if isinstance(name, str) and distribution_names([name]) & distribution_names(
             one for all in needs.values() for one in all
         ):
@@ -91,7 +90,7 @@ class Settings:
             description,
             _allowed_places(allow_credentials),
             checked_roots(roots),
-            _inferred_list(dependencies),
+            _inferred_list(lists),
         )
 
     def requirements(self) -> list[str]:
@@ -171,9 +170,8 @@ def _infer(settings: Settings, closure: Closure, resources: Sequence[PickledReso
     return infer_dependencies(closure, foreign, settings.requirements())
 
 
-def _inferred_list(dependencies: Iterable[DependencyList] | str) -> str | None:
-    lists = [dependencies] if isinstance(dependencies, DependencyList) else dependencies
-    names = [one.name for one in lists if isinstance(one, DependencyList) and one.is_inferred]
+def _inferred_list(lists: Sequence[DependencyList]) -> str | None:
+    names = [one.name for one in lists if one.is_inferred]
     if len(names) > 1:
         raise TypeError(
             f"dependencies has {len(names)} lists that are to be found, {', '.join(names)}. One has all of them."
@@ -194,9 +192,9 @@ def _check_keys(payload: Mapping[str, Any]) -> None:
             )
 
 
-def _needs(dependencies: Iterable[DependencyList] | str) -> dict[str, tuple[str, ...]]:
+def _needs(lists: Sequence[DependencyList]) -> dict[str, tuple[str, ...]]:
     needs: dict[str, tuple[str, ...]] = {}
-    for names in [dependencies] if isinstance(dependencies, (str, DependencyList)) else dependencies:
+    for names in lists:
         if not isinstance(names, DependencyList):
             raise TypeError(
                 f"dependencies has {names!r} in it. It is a sequence of lists with names: (DependencyList('mine', [...]),)."
@@ -308,7 +306,7 @@ def _content_digest(
 
 def _members(facts: PackageFacts, snapshot: Snapshot, resources: Iterable[_HashedResource]) -> Iterable[Member]:
     uid = facts.module_name
-    yield Member.of(f"{uid}/__init__.py", init_text(facts, has_distributions=bool(snapshot.tree.distributions())))
+    yield Member.of(f"{uid}/__init__.py", init_text(facts, has_distributions=bool(snapshot.tree.distributions)))
     yield Member.of(f"{uid}/__main__.py", main_text())
     yield Member.of(f"{uid}/package.json", facts.to_json())
     for file in snapshot.files:

@@ -8,8 +8,8 @@ __all__ = ["RelativeNames", "is_ours"]
 
 
 def is_ours(path: str) -> bool:
-    """Whether a file of a package is one of delivery itself, by its path in the package."""
-    return path.startswith("tg/common/")
+    """Whether a file of a package is one of delivery itself, which names itself relatively; by its path in the package."""
+    return path.startswith("tg/common/delivery/")
 
 
 class RelativeNames:

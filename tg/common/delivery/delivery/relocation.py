@@ -58,8 +58,10 @@ class Relocated:
 
 def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", distributions: Sequence[str] = ()) -> bool:
     """Whether it is worth parsing `source` to look for absolute references to `roots`: what it says no to has none."""
+    if is_ours(path):
+        return False
     source = source.removeprefix(codecs.BOM_UTF8)
-    if (not is_ours(path) and _reads_pickles(source)) or (distributions and re.search(METADATA, source)):
+    if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
     if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
         return False  # most files, and far sooner told than by a pattern

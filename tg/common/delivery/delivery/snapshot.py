@@ -96,7 +96,7 @@ class Snapshot:
         self._compiled = compiled_modules(new)
         self._check = SyntaxCheck([location for location in new if location not in self._compiled])
         try:
-            names = tree.roots.names, tree.distributions()
+            names = tree.roots.names, tree.distributions
             files = [_read(file, *names, self._cache) for file in tree.files]
         except BaseException:
             self._check.__exit__()
@@ -211,7 +211,7 @@ class _Cache:
 
     def __init__(self, tree: SourceTree) -> None:
         python = f"{sys.implementation.cache_tag}-{_FORMAT}"
-        key = "\n".join([python, *tree.roots.names, "", *tree.distributions(), "", *map(str, tree.portions)])
+        key = "\n".join([python, *tree.roots.names, "", *tree.distributions, "", *map(str, tree.portions)])
         self._path = Loc.cache / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
         self._read: dict[str, Any] = {}
         try:

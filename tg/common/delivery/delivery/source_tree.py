@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,13 +45,12 @@ class SourceTree:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, roots: Roots) -> SourceTree:
-        """The files of these roots. Raises `UndeliverableSource` when it cannot be told what is in one of them."""
+    def of(cls, roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> SourceTree:
+        """The files of these roots, in their `portions_of`. Raises `UndeliverableSource` when it cannot be told what is in one of them."""
         warnings: list[str] = []
         problems: list[str] = []
         files: dict[str, SourceFile] = {}
         twice: dict[tuple[Path, Path], list[str]] = {}
-        portions = portions_of(roots)
         for root in roots.names:
             for portion in portions[root]:
                 for file in _Walk(root, portion, warnings, problems).all_files():
@@ -69,6 +69,7 @@ class SourceTree:
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
 
+    @cached_property
     def distributions(self) -> tuple[str, ...]:
         """The normalised names of the distributions that roots are from, as far as there are any."""
         return distributions_in(file.path for file in self.files)

@@ -242,6 +242,7 @@ class _Trust:
         return UntrustedResult(
             f"the result of {self.module_name} refers to {module}.{name}"
             f"{f', which is {found}' if found and found != f'{module}.{name}' else ''}. That is neither in the local "
-            f"{' or '.join(map(self.local.here, self.local.names))}, nor in a declared dependency, nor a plain value, so nothing of the result was made. {advice}",
+            f"{' or '.join(map(self.local.here, self.local.names))}, nor in a declared dependency, nor a plain value, so nothing "
+            f"of the result was made. {advice}",
             reference=f"{module}.{name}",
         )

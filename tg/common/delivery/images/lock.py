@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...locations import Loc
+from ..runtime.distributions import normalised
 from ..runtime.errors import DependencyProblem
 from ..runtime.whole_files import make_private_folder, write_whole
 from .platform import Platform
@@ -51,7 +52,7 @@ class Lock:
 
         Raises `DependencyProblem` with the resolver's own reason.
         """
-        built = tuple(sorted({_normalised(name) for name in from_source}))
+        built = tuple(sorted({normalised(name) for name in from_source}))
         if not requirements:
             return cls(python, platform, (), built)
         asked = "\n".join([python, platform.uv_name, *built, "", *sorted(requirements)])
@@ -116,11 +117,7 @@ def _pins(text: str) -> list[Pin]:
     for line in text.splitlines(keepends=True):
         match = _PIN.match(line)
         if match:
-            pins.append(Pin(_normalised(match["name"]), match["version"], line))
+            pins.append(Pin(normalised(match["name"]), match["version"], line))
         elif pins and line.strip():
             pins[-1] = Pin(pins[-1].name, pins[-1].version, pins[-1].text + line)
     return pins
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

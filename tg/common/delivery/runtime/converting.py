@@ -7,13 +7,12 @@ an object of one is to be used by the other, it is pickled, and read with the na
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import sys
 from pathlib import Path
 from typing import IO, Any
 
-from .roots import Roots, local_prefix
+from .roots import Roots, local_prefix, roots_of_package
 
 __all__ = ["convert"]
 
@@ -41,15 +40,10 @@ class _Converter(pickle.Unpickler):
         inside = Roots.of(self._roots, local_prefix()).inside(module_name)
         if inside is None:
             top = module_name.partition(".")[0]
-            inside = Roots.of(_roots_of_package(top), f"{top}.").inside(module_name) if _is_package(top) else None
+            inside = Roots.of(roots_of_package(top), f"{top}.").inside(module_name) if _is_package(top) else None
         return super().find_class(module_name if inside is None else f"{self._to_module}.{inside}", global_name)
 
 
 def _is_package(module: str) -> bool:
     """Whether a top-level module is a package of ours."""
     return any(Path(entry, "package.json").is_file() for entry in getattr(sys.modules.get(module), "__path__", ()))
-
-
-def _roots_of_package(module: str) -> tuple[str, ...]:
-    facts = json.loads(Path(sys.modules[module].__path__[0], "package.json").read_bytes())
-    return tuple(facts.get("roots", ()))

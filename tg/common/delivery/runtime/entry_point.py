@@ -12,7 +12,7 @@ from typing import IO, Any
 from . import resources
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
-from .roots import Roots, local_prefix
+from .roots import Roots, local_prefix, roots_in
 from .unpickling import RenamingUnpickler
 
 __all__ = ["EntryPoint"]
@@ -112,7 +112,7 @@ class EntryPoint:
         if isinstance(file, (str, PathLike)):
             with open(file, "rb") as opened:
                 return self.load_file_in_local_tg(opened, replacements=replacements)
-        here = Roots.of(self._root_names(), local_prefix())
+        here = Roots.of(roots_in(self.resources_location.parent), local_prefix())
         alike = {
             f"{uid}.{root}": here.here(root) for uid in (self.module_name, self._tree.alias) for root in here.names
         }
@@ -128,15 +128,11 @@ class EntryPoint:
         """
         from .converting import convert
 
-        return convert(value, self._tree.make_importable(), self._root_names())
+        return convert(value, self._tree.make_importable(), roots_in(self.resources_location.parent))
 
     def unload(self) -> None:
         """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""
         self._tree.unload()
-
-    def _root_names(self) -> tuple[str, ...]:
-        facts = json.loads((self.resources_location.parent / "package.json").read_text(encoding="utf-8"))
-        return tuple(facts.get("roots", ()))
 
     def _identity(self) -> tuple[int, int] | None:
         """Which folder it is that has this name at the moment; `None` when there is none."""

@@ -8,15 +8,12 @@ source says so. Everything else is that of `pickle`.
 from __future__ import annotations
 
 import io
-import json
 import pickle
-import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, Any
 
-from .roots import Roots, local_prefix
+from .roots import Roots, local_prefix, roots_of_package
 
 __all__ = ["Unpickler", "load", "loads"]
 
@@ -31,7 +28,7 @@ class Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """See `pickle.Unpickler.find_class`."""
         prefix = local_prefix()
-        if prefix and Roots(_roots_of(prefix), "").inside(module_name) is not None:
+        if prefix and Roots(_roots_of(prefix.partition(".")[0]), "").inside(module_name) is not None:
             module_name = prefix + module_name
         return super().find_class(module_name, global_name)
 
@@ -63,7 +60,4 @@ def loads(
     return load(io.BytesIO(data), fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers)
 
 
-@lru_cache(maxsize=8)
-def _roots_of(prefix: str) -> tuple[str, ...]:
-    folder = Path(sys.modules[prefix.partition(".")[0]].__path__[0])
-    return tuple(json.loads((folder / "package.json").read_bytes()).get("roots", ("tg",)))
+_roots_of = lru_cache(maxsize=8)(roots_of_package)

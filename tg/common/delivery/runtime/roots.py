@@ -6,10 +6,13 @@ the dotted name without it is the same everywhere, and is what a package is made
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Roots", "local_prefix"]
+__all__ = ["Roots", "local_prefix", "roots_in", "roots_of_package"]
 
 _TREE = "tg"
 
@@ -17,6 +20,16 @@ _TREE = "tg"
 def local_prefix() -> str:
     """What stands before the roots' names where this module lies: nothing, or `UID.` inside a delivered package."""
     return __name__[: -len(f"{_TREE}.common.delivery.runtime.roots")]
+
+
+def roots_of_package(module: str) -> tuple[str, ...]:
+    """What the package says that is loaded as `module`; `tg` alone where it is from before there were several."""
+    return roots_in(Path(sys.modules[module].__path__[0]))
+
+
+def roots_in(folder: Path) -> tuple[str, ...]:
+    """The same for the package whose folder `UID/` is given."""
+    return tuple(json.loads((folder / "package.json").read_bytes()).get("roots", (_TREE,)))
 
 
 @dataclass(frozen=True)

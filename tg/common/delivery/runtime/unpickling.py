@@ -20,8 +20,8 @@ class RenamingUnpickler(pickle.Unpickler):
     """Reads a pickle as if every module `from_module` in it, and all below, were `to_module`.
 
     `alike` are more modules that are renamed, and all below them. `replacements` are for what has moved since: applied
-    after that, so written in the names of `to_module`, the first that fits wins. A key is a module and all below it (`tg.old_place`), or one global
-    (`tg.place:OldName`); a value is the same on the new side. `buffers` are those of `pickle.load` (PEP 574).
+    after that, so written in the names of `to_module`, the first that fits wins. A key is a module and all below it
+    (`tg.old_place`), or one global (`tg.place:OldName`); a value is the same on the new side. `buffers` are those of `pickle.load` (PEP 574).
     """
 
     def __init__(
