@@ -15,8 +15,8 @@ import time
 from typing import Any
 
 from tg.common.delivery.delivery import Containering, Packaging
+from tg.common.delivery.environments.environment import environment_for, python_of
 from tg.common.delivery.execution import DockerExecutor, ProcessExecutor
-from tg.common.delivery.execution.environments import environment_for, python_of
 
 from .containers import first_line, remove
 from .sample_image import NAME, Changes, Stages

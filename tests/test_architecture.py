@@ -20,6 +20,8 @@ ROOMS = [
     "common",
     "common.delivery.runtime",
     "common.delivery.trust",
+    "common.delivery.environments",
+    "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
     "common.delivery.execution",

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from projects import REPOSITORY, Project
 
+from tg.common.delivery.environments.environment import environment_for, python_of
 from tg.common.delivery.execution import ProcessExecutor
-from tg.common.delivery.execution.environments import environment_for, python_of
 from tg.common.delivery.execution.process_run import ProcessRun
 from tg.common.delivery.runtime.errors import (
     DependencyProblem,

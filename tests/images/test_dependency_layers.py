@@ -18,11 +18,11 @@ from types import CodeType
 
 import pytest
 
+from tg.common.delivery.environments.lock import Lock
+from tg.common.delivery.environments.platform import Platform
 from tg.common.delivery.images.blob import Layer
 from tg.common.delivery.images.bytecode import Interpreter
 from tg.common.delivery.images.dependency_layers import dependency_layers
-from tg.common.delivery.images.lock import Lock
-from tg.common.delivery.images.platform import Platform
 from tg.common.delivery.runtime.errors import DependencyProblem
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])

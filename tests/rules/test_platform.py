@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tg.common.delivery.images.platform import Platform
+from tg.common.delivery.environments.platform import Platform
 from tg.common.delivery.runtime.errors import ImageProblem
 
 

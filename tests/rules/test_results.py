@@ -236,7 +236,10 @@ def test_a_path_of_python_3_13_is_a_path() -> None:
 
 def test_values_and_errors_of_delivery_itself_come_back() -> None:
     assert type(back(ExampleJob())) is ExampleJob
-    assert refused(stream(named("tg.common.delivery.images.uv", "run_uv"))) == "tg.common.delivery.images.uv.run_uv"
+    assert (
+        refused(stream(named("tg.common.delivery.environments.uv", "run_uv")))
+        == "tg.common.delivery.environments.uv.run_uv"
+    )
     assert refused(stream(named(f"{UID}.tg.common.delivery.delivery.store", "Store"))).endswith("store.Store")
     assert read(stream(named(f"{UID}.tg.common.delivery.runtime.errors", "JobFailed"))) is JobFailed
 

@@ -10,15 +10,15 @@ from os import PathLike
 from pathlib import Path
 
 from ...logger import Logger
+from ..environments.lock import Lock
+from ..environments.platform import Platform
 from ..images.base_image import BaseImage
 from ..images.dependency_layers import kept_layers
 from ..images.derived_base import derived_base
 from ..images.engine import Engine
 from ..images.engine_pusher import EnginePusher
 from ..images.image import Image
-from ..images.lock import Lock
 from ..images.package_layer import BuiltPackage
-from ..images.platform import Platform
 from ..images.pushing import Pusher
 from ..images.recipe import Recipe
 from ..images.reference import Reference

@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ...logger import Logger
-from ..images.uv import find_uv
+from ..environments.uv import find_uv
 from ..runtime.errors import CommandFailed, DependencyProblem
 from .facts import PackageFacts
 

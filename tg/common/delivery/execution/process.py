@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from ...locations import Loc
 from ..delivery.storage import storing
 from ..delivery.store import InstalledPackage, Store
+from ..environments.environment import environment_for, python_of
 from ..runtime.errors import RunNotFound
 from ..runtime.running import EXECUTOR_VARIABLE
 from ..runtime.whole_files import make_private_folder, write_whole
-from .environments import environment_for, python_of
 from .limits import Limits
 from .package_file import package_file
 from .process_run import Child, ProcessRun, RunFacts

@@ -42,7 +42,7 @@ _DELIVERY = {
         "delivery.example_job",
         "delivery.facts",
         "execution.limits",
-        "images.platform",
+        "environments.platform",
         "images.reference",
         "runtime.errors",
         "runtime.names",

@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from ...locations import Loc
+from ..environments.platform import Platform
 from ..runtime.errors import DeliveryError, ImageProblem, RegistryProblem
 from ..runtime.whole_files import make_private_folder, write_whole
 from .blob import Blob, Layer
 from .engine import Engine
 from .layer_writer import compress_layer
-from .platform import Platform
 from .reference import Reference
 from .registry import Registry
 

@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from types import CodeType
 
 from ...locations import Loc
+from ..environments.uv import run_uv
 from ..runtime.errors import CommandFailed
 from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode_worker import unchecked_bytecode
-from .uv import run_uv
 
 __all__ = ["Interpreter", "bytecode_path", "compile_files", "compile_texts"]
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...locations import Loc
+from ..environments.lock import Lock, Pin
+from ..environments.uv import run_uv
 from ..runtime.whole_files import make_private_folder, write_whole
 from .blob import LAYER, Blob, Layer
 from .bytecode import Interpreter, bytecode_path, compile_files
 from .image_paths import PREFIX, python_command, site_packages
 from .layer_writer import LayerFile, write_layer
-from .lock import Lock, Pin
-from .uv import run_uv
 
 __all__ = ["dependency_layers", "kept_layers"]
 

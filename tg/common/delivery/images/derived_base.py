@@ -18,13 +18,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ..environments.lock import Lock
 from ..runtime.errors import DependencyProblem, ImageProblem
 from . import labels
 from .base_image import BaseImage
 from .engine import Engine
 from .image import CREATED, Image
 from .image_paths import PREFIX, python_command
-from .lock import Lock
 
 __all__ = ["derived_base"]
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..environments.platform import Platform
 from ..runtime.errors import EngineProblem
 from . import labels
 from .image import Image
 from .image_archive import archive_of
-from .platform import Platform
 from .tunnel import SshAddress, Tunnel
 
 __all__ = ["Engine", "EngineAddress"]

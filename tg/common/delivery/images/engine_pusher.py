@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from ..environments.platform import Platform
 from .engine import Engine
 from .image import Image
-from .platform import Platform
 
 __all__ = ["EnginePusher"]
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..environments.lock import Lock
 from . import labels
 from .base_image import BaseImage
 from .bytecode import Interpreter
 from .dependency_layers import dependency_layers
 from .image import CREATED, Image
 from .image_paths import HOME, PREFIX, TEMPORARY, USER, python_command
-from .lock import Lock
 from .package_layer import BuiltPackage, package_layer
 
 __all__ = ["Recipe"]

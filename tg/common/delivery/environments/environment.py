@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...locations import Loc
-from ..images.uv import run_uv
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, unfinished_folder
+from .uv import run_uv
 
 __all__ = ["environment_for", "python_of"]
 
