@@ -96,19 +96,20 @@ def _image_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Base images and dependency layers, shared by the tests of a run and its processes: they take seconds to make."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "images"
-    folder.mkdir(exist_ok=True)
+    (folder / "resolved").mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @pytest.fixture
 def image_cache(request: pytest.FixtureRequest, tmp_path: Path, base_image: str, _image_cache: Path) -> Iterator[Path]:
-    """Tests with this fixture share `Loc.images`; all else is their own. It comes with the base image.
+    """Tests with this fixture share `Loc.images` and `Loc.locks`; all else is their own. It comes with the base image.
 
     The engine is one for all processes of a run of the tests. Whoever counts or prunes what is on it is marked `engine_alone`.
     """
     home = tmp_path / "home"
     home.mkdir()
     (home / "images").symlink_to(_image_cache)
+    (home / "locks").symlink_to(_image_cache / "resolved")
     with (_image_cache / "engine.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("engine_alone") else fcntl.LOCK_SH)
         yield _image_cache

@@ -49,8 +49,13 @@ class Locations:
 
     @property
     def images(self) -> Path:
-        """Base images, locks and layers that images are composed of."""
+        """Base images and layers that images are composed of."""
         return self.home / "images"
+
+    @property
+    def locks(self) -> Path:
+        """What requirements resolved to, one file for each set of them and each target."""
+        return self.home / "locks"
 
     @property
     def environments(self) -> Path:

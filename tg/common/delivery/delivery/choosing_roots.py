@@ -14,7 +14,7 @@ from .source_tree import portions_of
 
 __all__ = ["checked_roots", "pickle_payload"]
 
-_TAKEN = frozenset({"resources", "distributions", "aside"})
+_TAKEN = frozenset({"resources", "distributions", "locks", "aside"})
 """What a package has beside its roots."""
 
 

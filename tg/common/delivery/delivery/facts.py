@@ -12,10 +12,13 @@ from typing import Any
 
 from ..runtime.names import UID
 
-__all__ = ["FORMAT", "PackageFacts", "check_requires_python", "python_satisfies"]
+__all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "python_satisfies"]
 
 FORMAT = 1
 """The version of the package format. It changes when a reader of the old format would misread the new one."""
+
+LOCKS = "locks"
+"""The folder of a package that has its locks, a file for each target."""
 
 _CLAUSE = re.compile(
     r"\s*(?:(?P<order>>=|<=|<|>)\s*(?P<bound>[0-9]+(?:\.[0-9]+)*)"

@@ -6,6 +6,7 @@ input before anything is written, and writes the plan down.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -15,13 +16,12 @@ from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import InvalidName
 from ..trust.own_builds import note_own_build
-from .choosing_roots import pickle_payload
 from .closure import Closure
 from .dependencies import DependencyList, dependency_lists
-from .digests import hash_in_background
-from .origins import distribution_names
+from .examination import Examination
 from .parsing import Place
-from .plan import Plan, Settings
+from .plan import Plan
+from .settings import Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
 from .storage import storing
@@ -30,6 +30,7 @@ from .wheel import write_wheel
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from ..environments.lock import Lock
     from ..trust.keys import SigningKey
 
 __all__ = ["Packaging"]
@@ -50,6 +51,7 @@ class Packaging:
     - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;
       `payload['key']` for an object.
     - `description`: one line for the wheel's metadata.
+    - `locks`: what `lock()` has resolved, for one target each. Assign `()` to go without.
     - `silent`: log no progress. Warnings are logged all the same.
 
     After `make_package`: `package_location` is the file, `package_module_name` the UID, `package_properties` what the
@@ -78,6 +80,7 @@ class Packaging:
         self.human_readable_module_name = False
         self.allow_credentials: Iterable[str] = ()
         self.description = ""
+        self.locks: tuple[Lock, ...] = ()
         self.silent = False
         self.package_location: Path | None = None
         self.package_module_name: str | None = None
@@ -89,24 +92,8 @@ class Packaging:
         Without a destination it goes below `Loc.packages`, to a folder named by its content. Raises `InvalidName`,
         `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` before anything is written.
         """
-        settings = Settings.checked(
-            name=self.name,
-            version=self.version,
-            payload=self.payload,
-            dependencies=self.dependencies,
-            requires_python=self.requires_python,
-            human_readable_module_name=self.human_readable_module_name,
-            description=self.description,
-            allow_credentials=self.allow_credentials,
-            roots=self.roots,
-        )
-        origins, resources = pickle_payload(
-            settings.payload, settings.roots, distribution_names(settings.requirements())
-        )
-        tree = SourceTree.of(origins.roots, origins.portions)
-        digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
-        with Snapshot(tree) as snapshot:
-            plan = Plan.of(settings, resources, digests, snapshot, origins)
+        with Examination.of(self._settings()) as found:
+            plan = Plan.of(found)
             folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
             location = folder / plan.file_name
             if folder.suffix == ".whl":
@@ -117,24 +104,76 @@ class Packaging:
                 )
             with storing(f"{plan.facts.module_name} cannot be written", folder):
                 write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, note_own_build)
-            broken = snapshot.check_syntax()
-        snapshot.remember()
+            broken = found.snapshot.check_syntax()
+        found.snapshot.remember()
+        tree = found.snapshot.tree
         for warning in (
-            *_job_warnings(settings.payload),
+            *_job_warnings(found.settings.payload),
             *tree.warnings,
-            *_source_warnings(snapshot, broken),
-            *_portion_warnings(tree, plan.closure),
+            *_source_warnings(found.snapshot, broken),
+            *_portion_warnings(tree, found.closure),
         ):
             Logger.warning(warning)
         self.package_location = location
         self.package_module_name = plan.facts.module_name
         self.package_properties = plan.facts.properties
         if not self.silent:
-            for text in plan.left_out:
+            for text in found.left_out:
                 Logger.info(f"{text} It is no dependency; DependencyList.inferred(also=[...]) makes it one.")
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self
+
+    def lock(
+        self,
+        python: str | None = None,
+        platform: str | None = None,
+        *,
+        libc: str = "glibc",
+        from_source: Iterable[str] = (),
+        renew: bool = False,
+    ) -> Lock:
+        """Resolve the dependencies to exact versions with hashes; the lock travels in the packages made after that.
+
+        `python` (`3.11`) and `platform` (`linux/amd64`; `libc` may be `musl`) say what it is for: this Python and this machine by
+        default. Locks for several targets travel together. `from_source` names what is built there and not taken as a wheel; with
+        `renew`, what was resolved before is resolved anew. Images, processes and isolated versions install by the lock for
+        their Python and platform, where there is one. Raises `DependencyProblem` with the resolver's own reason, and what
+        `make_package` raises about the source where dependencies are to be found.
+        """
+        from ..environments.lock import Lock
+        from ..environments.platform import Platform
+
+        settings = self._settings()
+        if settings.inferred is None:
+            requirements = settings.requirements()
+        else:
+            with Examination.of(settings) as found:
+                found.raise_for_problems()
+                requirements = found.requirements()
+        lock = Lock.of(
+            requirements,
+            python or "{}.{}".format(*sys.version_info[:2]),
+            Platform.of_machine() if platform is None else Platform.parse(platform, libc=libc),
+            from_source=tuple(from_source),
+            renew=renew,
+        )
+        self.locks = (*(one for one in self.locks if one.file_name != lock.file_name), lock)
+        return lock
+
+    def _settings(self) -> Settings:
+        return Settings.checked(
+            name=self.name,
+            version=self.version,
+            payload=self.payload,
+            dependencies=self.dependencies,
+            requires_python=self.requires_python,
+            human_readable_module_name=self.human_readable_module_name,
+            description=self.description,
+            allow_credentials=self.allow_credentials,
+            roots=self.roots,
+            locks=self.locks,
+        )
 
     def sign(
         self,

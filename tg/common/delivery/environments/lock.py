@@ -17,6 +17,7 @@ from .uv import run_uv
 
 __all__ = ["Lock", "Pin"]
 
+_FROM_SOURCE = "--no-binary"
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
 
 
@@ -31,12 +32,16 @@ class Pin:
 
 @dataclass(frozen=True)
 class Lock:
-    """What the dependency layers of an image are made of. `from_source` names what is built, not taken as a wheel."""
+    """What environments and the dependency layers of images are made of.
+
+    `from_source` names what is built, not taken as a wheel; `requirements` are what was resolved.
+    """
 
     python: str
     platform: Platform
     pins: tuple[Pin, ...]
     from_source: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -53,30 +58,45 @@ class Lock:
         Raises `DependencyProblem` with the resolver's own reason.
         """
         built = tuple(sorted({normalised(name) for name in from_source}))
-        if not requirements:
+        wanted = tuple(sorted(set(requirements)))
+        if not wanted:
             return cls(python, platform, (), built)
-        asked = "\n".join([python, platform.uv_name, *built, "", *sorted(requirements)])
-        file = Loc.images / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
+        asked = "\n".join([python, platform.uv_name, *built, "", *wanted])
+        file = Loc.locks / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
         if renew or not file.exists():
             form = ["--generate-hashes", "--no-header", "--no-annotate"]
             # It runs with this Python whatever it resolves for, and looks for no other: that can take seconds.
             target = ["--python", sys.executable, "--python-version", python, "--python-platform", platform.uv_name]
-            text = _resolved(
-                [*form, *target, *_binary_options(built)], requirements, f"for Python {python} on {platform}"
-            )
+            text = _resolved([*form, *target, *_binary_options(built)], wanted, f"for Python {python} on {platform}")
             make_private_folder(file.parent)
             write_whole(file, lambda opened: opened.write(text.encode()))
-        return cls(python, platform, tuple(_pins(file.read_text("utf-8"))), built)
+        return cls(python, platform, tuple(_pins(file.read_text("utf-8"))), built, wanted)
+
+    @classmethod
+    def of_text(cls, text: str, python: str, platform: Platform, requirements: Sequence[str]) -> Lock:
+        """Read back what `text` gave."""
+        built = tuple(match[1] for match in re.finditer(rf"^{_FROM_SOURCE} (\S+)$", text, re.MULTILINE))
+        return cls(python, platform, tuple(_pins(text)), built, tuple(sorted(set(requirements))))
+
+    @staticmethod
+    def file_name_for(python: str, platform: Platform) -> str:
+        """What the file with the text of a lock is called in a package: `3.11-x86_64-manylinux_2_28.txt`."""
+        return f"{python}-{platform.uv_name}.txt"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that has the text of this lock, unique for its target."""
+        return self.file_name_for(self.python, self.platform)
 
     @property
     def text(self) -> str:
-        """As a requirements file, with hashes."""
-        return "".join(pin.text for pin in self.pins)
+        """As a requirements file, with hashes. It names no index: who installs by it uses the one of the machine."""
+        return "".join([*(f"{_FROM_SOURCE} {name}\n" for name in self.from_source), *(pin.text for pin in self.pins)])
 
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal digits, of all that decides what is installed."""
-        head = f"{self.python}\n{self.platform.uv_name}\n{' '.join(self.from_source)}\n"
+        head = f"{self.python}\n{self.platform.uv_name}\n"
         return hashlib.sha256((head + self.text).encode()).hexdigest()
 
     @property
