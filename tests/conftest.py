@@ -125,3 +125,15 @@ def ssh_host(tmp_path: Path, ssh_server: SshServer, base_image: str, monkeypatch
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     return f"ssh://{ssh_server.alias}"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels, and no other place to take any from."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "empty").as_uri())
+    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    return folder

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
 import hashlib
 import importlib.util
-import io
 import marshal
 import stat
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 from types import CodeType
 
 import pytest
+from wheels import write_wheel
 
 from tg.common.delivery.environments.lock import Lock
 from tg.common.delivery.environments.platform import Platform
@@ -30,43 +28,6 @@ PLATFORM = Platform("amd64")
 BASE = f"opt/tg/lib/python{PYTHON}/site-packages"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wheels of these tests are for Linux")
-
-
-def write_wheel(folder: Path, name: str, files: dict[str, bytes], version: str = "1.0.0") -> Path:
-    """A wheel as anybody could make it; paths beginning with `data/` go to its `.data` folder."""
-    info = f"{name}-{version}.dist-info"
-    members = {
-        path.replace("data/", f"{name}-{version}.data/", 1) if path.startswith("data/") else path: data
-        for path, data in files.items()
-    }
-    members[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
-    members[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    if "entry_points.txt" in members:
-        members[f"{info}/entry_points.txt"] = members.pop("entry_points.txt")
-    record = io.StringIO()
-    for path, data in members.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        csv.writer(record, lineterminator="\n").writerow([path, f"sha256={digest}", len(data)])
-    record.write(f"{info}/RECORD,,\n")
-    file = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(file, "w") as wheel:
-        for path, data in {**members, f"{info}/RECORD": record.getvalue().encode()}.items():
-            entry = zipfile.ZipInfo(path)
-            entry.external_attr = (0o755 if "/scripts/" in path else 0o644) << 16
-            wheel.writestr(entry, data)
-    return file
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels, and no other place to take any from."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "empty").as_uri())
-    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
-    monkeypatch.setenv("UV_NO_CONFIG", "1")
-    return folder
 
 
 def layers_of(*requirements: str) -> tuple[Layer, ...]:

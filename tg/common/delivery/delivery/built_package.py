@@ -8,6 +8,7 @@ from pathlib import Path
 from ..images.package_layer import BuiltPackage, PackageFile
 from ..trust.policy import Policy
 from .claims import claim_of_wheel
+from .facts import LOCKS
 from .wheel import WheelReader
 
 __all__ = ["read_built_package"]
@@ -30,6 +31,7 @@ def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPack
                 wheel.check_hash(path, sha256)
             files.append(PackageFile(path, wheel.data(path), sha256, entry.executable))
         facts = wheel.facts
+    folder = f"{facts.module_name}/{LOCKS}/"
     return BuiltPackage(
         name=facts.uid.name,
         version=facts.uid.version,
@@ -39,4 +41,5 @@ def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPack
         requires_python=facts.requires_python,
         files=tuple(files),
         roots=facts.roots,
+        locks={one.path.removeprefix(folder): bytes(one.data).decode() for one in files if one.path.startswith(folder)},
     )

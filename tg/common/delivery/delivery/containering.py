@@ -47,7 +47,8 @@ class Containering:
       come without a wheel. These two need an engine, which makes a base image with them, once.
     - `labels`, `environment`: for the image. What is secret does not go here: see `propagate` of the executors.
     - `pusher`: where the image goes; by default the engine that the docker CLI would use.
-    - `renew`: ask anew what the base image's name stands for, and resolve the dependencies anew.
+    - `renew`: ask anew what the base image's name stands for, and resolve the dependencies anew, but
+      for those that the package has locked.
     - `policy`: which packages are trusted; the machine's by default.
     - `silent`: log no progress.
 
@@ -125,7 +126,7 @@ class Containering:
         check_requirements(requirements) if requirements else None
         name = self.base_image or f"python:{self.python_version}-slim"
         platform = self._platform(name)
-        lock = Lock.of(requirements, self.python_version, platform, from_source=self.from_source, renew=self.renew)
+        lock = self._lock(built, requirements, platform)
         if self.renew or BaseImage.remembered(name, platform) is None:
             self._say(f"Looking for the base image {name} for {platform}, which is then kept")
         base = BaseImage.find(name, platform, self._connect, renew=self.renew)
@@ -134,6 +135,16 @@ class Containering:
         if self.system_packages or lock.sources:
             base = derived_base(base, lock, self.system_packages, self._connect)
         return Recipe(self.image_name, tag, base, lock, built, dict(self.labels), dict(self.environment)).compose()
+
+    def _lock(self, built: BuiltPackage, requirements: list[str], platform: Platform) -> Lock:
+        """That of the package, where it has one for this image; what else is asked for is resolved to go with it."""
+        packaged = built.lock_for(self.python_version, platform)
+        if packaged is not None and {*requirements} == {*built.requirements} and not self.from_source:
+            return packaged
+        source = [*self.from_source, *(packaged.from_source if packaged else ())]
+        return Lock.of(
+            requirements, self.python_version, platform, from_source=source, within=packaged, renew=self.renew
+        )
 
     def _say(self, line: str) -> None:
         if not self.silent:

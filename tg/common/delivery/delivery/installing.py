@@ -42,9 +42,11 @@ def install_package_and_get_loader(
     """
     package = Store().install(Path(package_location).absolute(), policy=policy)
     if package.facts.requirements():
+        from .package_locks import lock_of
         from .requirements import install_missing
 
-        install_missing(package.facts, install=install_dependencies, silent=silent)
+        lock = lock_of(package.facts, package.folder)
+        install_missing(package.facts, lock, install=install_dependencies, silent=silent)
     return _entry_point(package, silent=silent)
 
 

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 from ...logger import Logger
 from ..environments.uv import find_uv
+from ..runtime.distributions import normalised
 from ..runtime.errors import CommandFailed, DependencyProblem
 from .facts import PackageFacts
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+
+    from ..environments.lock import Lock
 
 __all__ = ["check_requirements", "install_missing"]
 
@@ -47,8 +50,10 @@ def check_requirements(texts: Sequence[str]) -> list[Requirement]:
     return parsed
 
 
-def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None:
+def install_missing(facts: PackageFacts, lock: Lock | None, *, install: bool, silent: bool) -> None:
     """See to it that all requirements of a package are met in this environment.
+
+    What is missing gets the version that the `lock` says; what is installed stays as it is.
 
     Raises `DependencyProblem` when installed versions conflict, or when something is missing and `install` is not
     set; `CommandFailed` when installing does not work.
@@ -72,7 +77,7 @@ def install_missing(facts: PackageFacts, *, install: bool, silent: bool) -> None
         )
     if not silent:
         Logger.info(f"Installing {', '.join(missing)}")
-    _install(missing, facts)
+    _install(missing, facts, lock)
     importlib.invalidate_caches()
 
 
@@ -104,12 +109,14 @@ def _installed_version(name: str) -> str | None:
         return None
 
 
-def _install(missing: Sequence[str], facts: PackageFacts) -> None:
+def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> None:
     """Add requirements to this environment, all that is installed being held at its version."""
     import tempfile
     from pathlib import Path
 
     held = {one.metadata["Name"]: one.version for one in metadata.distributions() if one.metadata["Name"]}
+    there = {normalised(name) for name in held}
+    held.update({pin.name: pin.version for pin in (lock.pins if lock else ()) if pin.name not in there})
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
         constraints.write_text(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ...locations import Loc
 from ..runtime.distributions import normalised
@@ -51,9 +53,12 @@ class Lock:
         platform: Platform,
         *,
         from_source: Sequence[str] = (),
+        within: Lock | None = None,
         renew: bool = False,
     ) -> Lock:
         """Resolve requirements, or take what they were resolved to the last time, unless `renew` is set.
+
+        What is in `within`, if anything, has the version that it has there.
 
         Raises `DependencyProblem` with the resolver's own reason.
         """
@@ -61,13 +66,14 @@ class Lock:
         wanted = tuple(sorted(set(requirements)))
         if not wanted:
             return cls(python, platform, (), built)
-        asked = "\n".join([python, platform.uv_name, *built, "", *wanted])
+        asked = "\n".join([python, platform.uv_name, *built, "", *wanted, *([within.digest] if within else [])])
         file = Loc.locks / f"{hashlib.sha256(asked.encode()).hexdigest()}.txt"
         if renew or not file.exists():
             form = ["--generate-hashes", "--no-header", "--no-annotate"]
             # It runs with this Python whatever it resolves for, and looks for no other: that can take seconds.
             target = ["--python", sys.executable, "--python-version", python, "--python-platform", platform.uv_name]
-            text = _resolved([*form, *target, *_binary_options(built)], wanted, f"for Python {python} on {platform}")
+            options = [*form, *target, *_binary_options(built)]
+            text = _resolved(options, wanted, f"for Python {python} on {platform}", within)
             make_private_folder(file.parent)
             write_whole(file, lambda opened: opened.write(text.encode()))
         return cls(python, platform, tuple(_pins(file.read_text("utf-8"))), built, wanted)
@@ -77,6 +83,14 @@ class Lock:
         """Read back what `text` gave."""
         built = tuple(match[1] for match in re.finditer(rf"^{_FROM_SOURCE} (\S+)$", text, re.MULTILINE))
         return cls(python, platform, tuple(_pins(text)), built, tuple(sorted(set(requirements))))
+
+    @classmethod
+    def among(
+        cls, texts: Mapping[str, str], python: str, platform: Platform, requirements: Sequence[str]
+    ) -> Lock | None:
+        """The one for a target among the files of locks, by their names; they are all of these requirements."""
+        text = texts.get(cls.file_name_for(python, platform))
+        return None if text is None else cls.of_text(text, python, platform, requirements)
 
     @staticmethod
     def file_name_for(python: str, platform: Platform) -> str:
@@ -110,13 +124,17 @@ class Lock:
         return tuple(pin for pin in self.pins if pin.name in self.from_source)
 
 
-def _resolved(options: Sequence[str], requirements: Sequence[str], where: str) -> str:
+def _resolved(options: Sequence[str], requirements: Sequence[str], where: str, within: Lock | None) -> str:
     try:
-        return run_uv(
-            ["pip", "compile", "--quiet", *options, "-"],
-            input="\n".join(requirements),
-            purpose=f"resolving {', '.join(requirements)} {where}",
-        )
+        with TemporaryDirectory() as folder:
+            constraints = Path(folder, "within.txt")
+            pins = within.pins if within is not None else ()
+            constraints.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), "utf-8")
+            return run_uv(
+                ["pip", "compile", "--quiet", *options, "--constraint", str(constraints), "-"],
+                input="\n".join(requirements),
+                purpose=f"resolving {', '.join(requirements)} {where}",
+            )
     except DependencyProblem as error:
         if "no usable wheels" not in str(error) and "building from source is disabled" not in str(error):
             raise

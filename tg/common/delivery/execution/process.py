@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...locations import Loc
+from ..delivery.package_locks import lock_of
 from ..delivery.storage import storing
 from ..delivery.store import InstalledPackage, Store
 from ..environments.environment import environment_for, python_of
@@ -113,7 +114,7 @@ class ProcessExecutor:
             propagate=self.propagate, inputs=self.inputs, outputs=self.outputs, absolute_names=False
         )
         installed = Store().install(package_file(package), policy=self.policy)
-        python = python_of(environment_for(installed.facts.requirements()))
+        python = python_of(environment_for(installed.facts.requirements(), lock_of(installed.facts, installed.folder)))
         folder = Loc.runs / f"{installed.module_name}-{secrets.token_hex(4)}"
         try:
             with storing(f"a run of {installed.module_name} cannot be started", Loc.runs):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from ..environments.lock import Lock
+from ..environments.platform import Platform
 from .blob import Layer
 from .bytecode import Interpreter, bytecode_path, compile_texts
 from .image_paths import BOUNDED_RESULT, HOME, PREFIX, TEMPORARY, USER, site_packages
@@ -36,7 +38,8 @@ class PackageFile:
 class BuiltPackage:
     """A package as a value, for what makes an image of it: names, needs, files.
 
-    `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel.
+    `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel; `locks` the texts of its locks by
+    the names of their files.
     """
 
     name: str
@@ -47,6 +50,11 @@ class BuiltPackage:
     requires_python: str
     files: Sequence[PackageFile]
     roots: tuple[str, ...] = ("tg",)
+    locks: Mapping[str, str] = field(default_factory=dict)
+
+    def lock_for(self, python: str, platform: Platform) -> Lock | None:
+        """What its requirements were resolved to when it was made, for a Python (`3.11`) and a platform."""
+        return Lock.among(self.locks, python, platform, self.requirements)
 
 
 def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:

@@ -1,0 +1,21 @@
+"""The locks that installed packages have brought: what their requirements were resolved to, for one target each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..environments.lock import Lock
+from ..environments.platform import Platform
+from .facts import LOCKS, PackageFacts
+
+__all__ = ["lock_of"]
+
+
+def lock_of(facts: PackageFacts, folder: Path) -> Lock | None:
+    """The lock for this Python and this machine of the package whose folder `UID/` is given, if it has one."""
+    if not (folder / LOCKS).is_dir():
+        return None
+    texts = {file.name: file.read_text("utf-8") for file in (folder / LOCKS).glob("*.txt")}
+    python = "{}.{}".format(*sys.version_info[:2])
+    return Lock.among(texts, python, Platform.of_machine(), facts.requirements())
