@@ -12,7 +12,7 @@ from projects import Project
 from wheels import write_wheel
 
 from tg.common import Loc
-from tg.common.delivery.delivery import Containering
+from tg.common.delivery.delivery import Containering, inspect_package
 from tg.common.delivery.delivery.built_package import read_built_package
 from tg.common.delivery.environments.lock import Lock
 from tg.common.delivery.environments.platform import Platform
@@ -195,3 +195,10 @@ def test_layers_of_a_lock_that_travelled_are_those_of_one_resolved_here(locked: 
     layers = [one.blob.digest for one in dependency_layers(travelled, interpreter)]
     assert layers == [one.blob.digest for one in dependency_layers(resolved, interpreter)]
     assert (Loc.images / "layers" / f"lock-{resolved.digest}.json").exists()
+
+
+def test_looking_into_a_package_tells_what_it_is_locked_for(locked: Locked) -> None:
+    report = inspect_package(locked("packaging.lock('3.12', 'linux/amd64')"), policy=Policy.any())
+    assert report.locks == ("3.12-x86_64-manylinux_2_28",)
+    assert "(locked for 3.12-x86_64-manylinux_2_28)" in str(report)
+    assert report.to_json()["locks"] == ["3.12-x86_64-manylinux_2_28"]

@@ -21,7 +21,7 @@ from ..trust.manifest import FileEntry, Manifest
 from ..trust.policy import Policy
 from .claims import claim_of_wheel
 from .dependency_files import DependencyFiles
-from .facts import PackageFacts
+from .facts import LOCKS, PackageFacts
 from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .wheel import RECORD_FILE, WheelReader
@@ -104,6 +104,13 @@ class PackageReport:
         """The references of all resources that deserve a look, each once."""
         return tuple(dict.fromkeys(one for resource in self.resources for one in resource.marked))
 
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The targets that the dependencies are locked for: `3.11-x86_64-manylinux_2_28`."""
+        folder = f"{self.facts.module_name}/{LOCKS}/"
+        names = (path.removeprefix(folder) for path in self.files if path.startswith(folder))
+        return tuple(name.removesuffix(".txt") for name in names)
+
     def to_json(self) -> dict[str, object]:
         """Plain values, for `json.dumps`."""
         signature = self.signature
@@ -131,6 +138,7 @@ class PackageReport:
             "trusted": self.trusted,
             "verdict": self.verdict,
             "dependencies": {name: list(texts) for name, texts in self.facts.dependencies.items()},
+            "locks": list(self.locks),
             "dependencies_missing_here": list(self.missing),
             "resources": [
                 {
@@ -169,6 +177,8 @@ class PackageReport:
         yield "dependencies"
         declared = facts.requirements()
         yield from (f"  {one}" for one in declared or ["none"])
+        if self.locks:
+            yield f"  (locked for {', '.join(self.locks)})"
         if self.missing:
             yield f"  (not installed here: {', '.join(self.missing)}; what a resource names of these is marked below)"
         yield ""
