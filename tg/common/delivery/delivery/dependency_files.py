@@ -13,10 +13,12 @@ __all__ = ["DependencyFiles"]
 class DependencyFiles:
     """The files of the declared dependencies as installed here, nearest first: looked for no further than somebody asks.
 
-    What a declared one names as optional counts as well: pandas keeps text in pyarrow wherever that is installed.
+    What a declared one names as optional counts as well, unless it is told not to: pandas keeps text in pyarrow wherever that
+    is installed.
     """
 
-    def __init__(self, requirements: Sequence[str]) -> None:
+    def __init__(self, requirements: Sequence[str], *, with_optional: bool = True) -> None:
+        self._with_optional = with_optional
         self.missing: list[str] = []
         self._requirements = requirements
         self._files: list[str] = []
@@ -61,5 +63,6 @@ class DependencyFiles:
                 self.missing += [requirement.name] if declared else []
                 continue
             yield found.read_text("RECORD") or "\n".join(map(str, found.files or ()))
-            optional = frozenset((found.metadata.get_all("Provides-Extra") or ()) if declared else requirement.extras)
+            everything = declared and self._with_optional
+            optional = frozenset((found.metadata.get_all("Provides-Extra") or ()) if everything else requirement.extras)
             waiting.extend((one, optional, False) for one in check_requirements(found.requires or []))

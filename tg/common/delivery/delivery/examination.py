@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..runtime.errors import UndeliverableSource
 from .choosing_roots import pickle_payload
 from .closure import Closure
 from .credentials import credential_file, find_credentials
 from .digests import Digests, hash_in_background
+from .inferring import Inferred, infer_dependencies
+from .installed_distributions import InstalledDistributions
 from .origins import Origins, distribution_names
 from .pickling import PickledResource
 from .settings import Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree
+from .uses import uses_of
 from .wheel import same_place
-
-if TYPE_CHECKING:
-    from .inferring import Inferred
 
 __all__ = ["Examination"]
 
@@ -92,13 +91,7 @@ class Examination:
 def _infer(settings: Settings, closure: Closure, resources: Sequence[PickledResource]) -> Inferred | None:
     if settings.inferred is None:
         return None
-    from .inferring import infer_dependencies  # with importlib.metadata, which takes as long as the rest of making
-    from .references import UNKNOWN, references_in
-
-    pickled = [(module, one.key) for one in resources for module, _ in references_in(one.dump("")) if module != UNKNOWN]
-    tops = {name.partition(".")[0] for one in resources for name, _ in one.globals}
-    foreign = sorted({(module, key) for module, key in pickled if module.partition(".")[0] not in tops})
-    return infer_dependencies(closure, foreign, settings.requirements())
+    return infer_dependencies(uses_of(closure, resources, InstalledDistributions.here()), settings.requirements())
 
 
 def _place_problems(snapshot: Snapshot) -> Iterable[str]:

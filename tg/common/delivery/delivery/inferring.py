@@ -6,15 +6,12 @@ type checkers only) is no dependency; what only modules outside of the closure i
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 
-from .closure import Closure, OutsideImport
-from .installed_distributions import distributions_by_module
+from ..runtime.distributions import normalised
 from .origins import distribution_names
+from .uses import Use
 
 __all__ = ["Inferred", "infer_dependencies"]
 
@@ -28,74 +25,31 @@ class Inferred:
     left_out: tuple[str, ...]
 
 
-def infer_dependencies(closure: Closure, pickled: Iterable[tuple[str, str]], declared: Sequence[str]) -> Inferred:
-    """What has to be installed besides the `declared` requirements.
-
-    `pickled` are modules that resources name, each with the resource's name.
-    """
-    imports = [*closure.outside, *(OutsideImport(module, f"payload[{key!r}]", False) for module, key in pickled)]
-    installed = _Installed()
+def infer_dependencies(uses: Iterable[Use], declared: Sequence[str]) -> Inferred:
+    """What has to be installed besides the `declared` requirements."""
     have = distribution_names(declared)
     found: dict[str, str] = {}
     problems: list[str] = []
     optional: dict[str, str] = {}
-    for one in imports:
-        top = one.module.partition(".")[0]
-        if top in sys.stdlib_module_names or top in ("__main__", "__mp_main__"):
+    for use in uses:
+        top = use.module.partition(".")[0]
+        undeclared = [one for one in use.distributions if normalised(one.name) not in have]
+        if use.optional:
+            if use.distributions and len(undeclared) == len(use.distributions):
+                optional.setdefault(undeclared[0].name, f"{use.place} imports {use.module}, and goes on without it.")
             continue
-        names = installed.that_have(one.module)
-        if one.optional:
-            if names and not distribution_names(names) & have:
-                optional.setdefault(names[0], f"{one.place} imports {one.module}, and goes on without it.")
-            continue
-        if not names:
+        if not use.distributions:
             problems.append(
-                f"{one.place} imports {one.module}, which is neither Python's own, nor delivered, nor installed here. Install it, "
+                f"{use.place} imports {use.module}, which is neither Python's own, nor delivered, nor installed here. Install it, "
                 f"add {top!r} to roots, or catch the ImportError if it can do without."
             )
-        for name in names:
-            if distribution_names([name]) & have:
-                continue
-            if (place := installed.folder_of(name)) is not None:
+        for one in undeclared:
+            if one.folder is not None:
                 problems.append(
-                    f"{one.place} imports {one.module} of {name}, which is installed from {place} and so from nowhere else. Add "
+                    f"{use.place} imports {use.module} of {one.name}, which is installed from {one.folder} and so from nowhere else. Add "
                     f"{top!r} to roots, or declare a requirement that can be installed."
                 )
             else:
-                found[name] = f"{name}=={metadata.version(name)}"
+                found[one.name] = f"{one.name}=={one.version}"
     left_out = tuple(text for name, text in sorted(optional.items()) if name not in found)
     return Inferred(tuple(found[name] for name in sorted(found)), tuple(dict.fromkeys(problems)), left_out)
-
-
-class _Installed:
-    """The distributions that are installed here, by the modules they brought."""
-
-    def __init__(self) -> None:
-        self._by_top = distributions_by_module()
-
-    def that_have(self, module: str) -> list[str]:
-        """Those that brought a module; where several share a namespace, those with the longest part of it."""
-        names = sorted(set(self._by_top.get(module.partition(".")[0], ())))
-        parts = module.split(".")
-        while len(names) > 1 and len(parts) > 1:
-            place = "/".join(parts)
-            having = [name for name in names if self._has(name, place)]
-            if having:
-                return having
-            parts.pop()
-        return names
-
-    @staticmethod
-    def _has(name: str, place: str) -> bool:
-        files = map(str, metadata.files(name) or ())
-        return any(file.startswith((f"{place}/", f"{place}.")) for file in files)
-
-    @staticmethod
-    def folder_of(name: str) -> str | None:
-        """The folder that a distribution was installed from (PEP 610); `None` when it is from an index."""
-        text = metadata.distribution(name).read_text("direct_url.json")
-        try:
-            url = str(json.loads(text)["url"]) if text else ""
-        except (ValueError, KeyError, TypeError):
-            return None
-        return url.removeprefix("file://") if url.startswith("file:") else None

@@ -1,25 +1,131 @@
-"""Which installed distribution brought a top-level module. `importlib.metadata` tells it in full only since Python 3.11."""
+"""The distributions that are installed here: what each brought, its version, and where it was installed from.
+
+Reading all of them takes longer than the rest of making a package, so what was read is kept, for as long as no folder on
+`sys.path` changes: who installs or removes a distribution adds or removes a folder of metadata there.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import inspect
-from importlib import metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["distributions_by_module"]
+from ...locations import Loc
+from ..runtime.distributions import normalised
+from ..runtime.whole_files import make_private_folder, write_whole
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+__all__ = ["InstalledDistribution", "InstalledDistributions"]
+
+_FORMAT = 1
+_SETTLED_NS = 2_000_000_000
+"""How long ago a folder must have changed so that a second change would show: the coarsest clock of a file system."""
 
 
-def distributions_by_module() -> dict[str, list[str]]:
-    """The names of distributions by the top-level modules that they brought; a namespace has several."""
-    found: dict[str, set[str]] = {}
+@dataclass(frozen=True)
+class InstalledDistribution:
+    """One of them: `modules` are the top-level ones that it brought, `folder` the one it was installed from (PEP 610),
+    `None` when it is from an index."""
+
+    name: str
+    version: str
+    modules: tuple[str, ...]
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class InstalledDistributions:
+    """All of them, as they were when they were looked for."""
+
+    all: tuple[InstalledDistribution, ...]
+
+    @classmethod
+    def here(cls) -> InstalledDistributions:
+        """Those of this environment."""
+        signature = _signature(sys.path)
+        key = "\n".join([str(_FORMAT), sys.implementation.cache_tag or "", *sys.path])
+        file = Loc.cache / f"distributions-{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
+        known = _known(file, signature)
+        if known is not None:
+            return cls(known)
+        found = cls(tuple(_read()))
+        if max((changed for _, changed in signature), default=0) < time.time_ns() - _SETTLED_NS:
+            with suppress(OSError):  # no place to write it
+                make_private_folder(file.parent)
+                text = json.dumps([signature, [astuple(one) for one in found.all]]).encode()
+                write_whole(file, lambda opened: opened.write(text))
+        return found
+
+    @cached_property
+    def by_module(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of distributions by the top-level modules that they brought; a namespace has several."""
+        found: dict[str, set[str]] = {}
+        for one in self.all:
+            for module in one.modules:
+                found.setdefault(module, set()).add(one.name)
+        return {module: tuple(sorted(names)) for module, names in found.items()}
+
+    @cached_property
+    def by_name(self) -> Mapping[str, InstalledDistribution]:
+        """Distributions by their normalised names; the one that is imported first, where there are two."""
+        return {normalised(one.name): one for one in reversed(self.all)}
+
+    def that_have(self, module: str) -> tuple[InstalledDistribution, ...]:
+        """Those that brought a module; where several share a namespace, those with the longest part of it."""
+        names = self.by_module.get(module.partition(".")[0], ())
+        parts = module.split(".")
+        while len(names) > 1 and len(parts) > 1:
+            place = "/".join(parts)
+            having = tuple(name for name in names if _has(name, place))
+            names = having or names
+            if having:
+                break
+            parts.pop()
+        return tuple(self.by_name[normalised(name)] for name in names)
+
+
+def _signature(entries: Iterable[str]) -> list[list[Any]]:
+    """The entries of `sys.path` that are there, and when something was added to or removed from them."""
+    found = []
+    for entry in entries:
+        with suppress(OSError):
+            found.append([entry, os.stat(entry or os.curdir).st_mtime_ns])
+    return found
+
+
+def _known(file: os.PathLike[str], signature: list[list[Any]]) -> tuple[InstalledDistribution, ...] | None:
+    try:
+        with open(file, "rb") as opened:
+            of, entries = json.loads(opened.read())
+        if of != signature:
+            return None
+        return tuple(InstalledDistribution(name, version, tuple(tops), place) for name, version, tops, place in entries)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _read() -> Iterable[InstalledDistribution]:
+    from importlib import metadata  # only here, since it takes as long as the rest of making
+
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:  # what was left half removed has none
-            for top in _tops(distribution):
-                found.setdefault(top, set()).add(name)
-    return {top: sorted(names) for top, names in found.items()}
+            yield InstalledDistribution(
+                name, distribution.version, tuple(sorted(_modules(distribution))), _folder(distribution)
+            )
 
 
-def _tops(distribution: metadata.Distribution) -> set[str]:
+def _modules(distribution: Distribution) -> set[str]:
     declared = (distribution.read_text("top_level.txt") or "").split()
     if declared:
         return set(declared)
@@ -29,3 +135,19 @@ def _tops(distribution: metadata.Distribution) -> set[str]:
         if top and top.isidentifier():
             tops.add(top)
     return tops
+
+
+def _folder(distribution: Distribution) -> str | None:
+    text = distribution.read_text("direct_url.json")
+    try:
+        url = str(json.loads(text)["url"]) if text else ""
+    except (ValueError, KeyError, TypeError):
+        return None
+    return url.removeprefix("file://") if url.startswith("file:") else None
+
+
+def _has(name: str, place: str) -> bool:
+    from importlib import metadata
+
+    files = map(str, metadata.files(name) or ())
+    return any(file.startswith((f"{place}/", f"{place}.")) for file in files)

@@ -148,9 +148,11 @@ class Origins:
             return False
         if normalised(top) in self.distributions:
             return True
-        from .installed_distributions import distributions_by_module
+        from .installed_distributions import InstalledDistributions
 
-        return any(normalised(name) in self.distributions for name in distributions_by_module().get(top, ()))
+        return any(
+            normalised(one) in self.distributions for one in InstalledDistributions.here().by_module.get(top, ())
+        )
 
 
 def _remedy(module: str) -> str:

@@ -42,11 +42,12 @@ class PickledResource:
     """One payload object, pickled but for the names of the package.
 
     `globals` are the modules (by their names inside the package) and qualified names of the tree's classes and functions
-    in it, in memo order; `values` the opcodes that make the rest of the prologue; `buffers` are one-dimensional views of bytes, in load order.
+    in it, in memo order; `foreign` the modules of all others, sorted; `values` the opcodes that make the rest of the prologue; `buffers` are one-dimensional views of bytes, in load order.
     """
 
     key: str
     globals: tuple[tuple[str, str], ...]
+    foreign: tuple[str, ...]
     values: bytes
     body: bytes
     buffers: tuple[memoryview, ...]
@@ -101,6 +102,7 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
     return PickledResource(
         key=key,
         globals=tuple((module, name) for module, name, _ in scout.globals.values()),
+        foreign=tuple(sorted(scout.foreign)),
         values=b"".join(values),
         body=file.getvalue()[2:],  # the prologue has said which protocol it is
         buffers=tuple(buffer.raw() for buffer in buffers),
@@ -155,6 +157,7 @@ class _Scout(pickle.Pickler):
         self._origins = origins
         self._storages = StorageReducer()
         self.globals: dict[int, tuple[str, str, Any]] = {}
+        self.foreign: set[str] = set()
         self.sets: dict[int, set[Any] | frozenset[Any]] = {}
         self.big_bytes: dict[int, bytes | bytearray] = {}
         self.reduced: dict[int, tuple[Any, tuple[Any, ...]]] = {}
@@ -204,6 +207,8 @@ class _Scout(pickle.Pickler):
         inside = self._origins.roots.inside(module)
         if inside is not None:
             self.globals.setdefault(id(value), (inside, name, value))
+        else:
+            self.foreign.add(module)
 
 
 def _reduces_itself(kind: type) -> bool:

@@ -31,9 +31,9 @@ def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
         return
     from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
-    from .installed_distributions import distributions_by_module
+    from .installed_distributions import InstalledDistributions
 
-    brought = distributions_by_module()
+    brought = InstalledDistributions.here().by_module
     for name in sorted({one for root in roots.names if root != "tg" for one in brought.get(root, ())}):
         found = distribution(name)
         for file in found.files or ():

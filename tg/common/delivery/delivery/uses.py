@@ -1,0 +1,36 @@
+"""Uses: what the payload needs from outside of the package, and the installed distributions that brought it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .closure import Closure, OutsideImport
+from .installed_distributions import InstalledDistribution, InstalledDistributions
+from .pickling import PickledResource
+
+__all__ = ["Use", "uses_of"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A module that is imported, or named by a pickle; `distributions` is empty where none that is installed has it.
+
+    `optional`: the code goes on without it.
+    """
+
+    module: str
+    place: str
+    optional: bool
+    distributions: tuple[InstalledDistribution, ...]
+
+
+def uses_of(closure: Closure, resources: Iterable[PickledResource], installed: InstalledDistributions) -> Iterator[Use]:
+    """Everything that the needed modules import and the resources name, but for what is Python's own."""
+    pickled = sorted({(module, one.key) for one in resources for module in one.foreign})
+    imports = [*closure.outside, *(OutsideImport(module, f"payload[{key!r}]", False) for module, key in pickled)]
+    for one in imports:
+        top = one.module.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in ("__main__", "__mp_main__"):
+            yield Use(one.module, one.place, one.optional, installed.that_have(one.module))
