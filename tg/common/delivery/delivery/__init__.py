@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..runtime.entry_point import EntryPoint
     from ..runtime.errors import DeliveryError
     from ..runtime.unpickling import RenamingUnpickler
+    from .checking import CheckReport
     from .containering import Containering
     from .dependencies import DependencyList
     from .inspecting import PackageReport, inspect_package
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .store import InstalledPackage, list_installed, prune
 
 _HOMES = {
+    "CheckReport": ".checking",
     "Containering": ".containering",
     "DeliveryError": "..runtime.errors",
     "DependencyList": ".dependencies",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckReport",
     "Containering",
     "DeliveryError",
     "DependencyList",

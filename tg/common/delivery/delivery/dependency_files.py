@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 
 __all__ = ["DependencyFiles"]
 
@@ -45,6 +44,8 @@ class DependencyFiles:
             yield files
 
     def _looked_for(self) -> Iterator[str]:
+        from importlib import metadata  # only here, since it takes as long as making a package
+
         from .requirements import check_requirements
 
         seen = set()

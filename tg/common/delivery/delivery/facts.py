@@ -12,7 +12,7 @@ from typing import Any
 
 from ..runtime.names import UID
 
-__all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "python_satisfies"]
+__all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "lowest_python", "python_satisfies"]
 
 FORMAT = 1
 """The version of the package format. It changes when a reader of the old format would misread the new one."""
@@ -168,6 +168,16 @@ def python_satisfies(specifier: str, python: str | None = None) -> bool:
     check_requires_python(specifier)
     running = tuple(sys.version_info[:3]) if python is None else _release(python)
     return all(_holds(match, running) for clause in specifier.split(",") if (match := _CLAUSE.fullmatch(clause)))
+
+
+def lowest_python(specifier: str) -> tuple[int, ...]:
+    """The oldest Python, as numbers, that a specifier may name; 3.10 where it names no bound, since delivery needs that."""
+    bounds: list[tuple[int, ...]] = [(3, 10)]
+    for clause in specifier.split(","):
+        match = _CLAUSE.fullmatch(clause)
+        if match is not None and (match["order"] in (">=", ">") or match["compatible"] or match["equality"] == "=="):
+            bounds.append(_release(match["bound"] or match["compatible"] or match["value"])[:2])
+    return max(bounds)
 
 
 def _holds(clause: re.Match[str], running: tuple[int, ...]) -> bool:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import ast
+import operator
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Import", "imports_of", "name_of", "parsed"]
+__all__ = ["Import", "catches_import_error", "imports_in", "imports_of", "is_for_some_pythons", "name_of", "parsed"]
 
 # Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
 # (https://github.com/python/cpython/issues/106905).
 _ONE_AT_A_TIME = threading.Lock()
+
+
+_COMPARE: dict[type[ast.cmpop], Callable[[tuple[Any, ...], tuple[Any, ...]], bool]] = {
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,7 @@ class Import:
     """One imported name, as in `from module import name`; `level` counts the leading dots.
 
     `optional`: the code goes on without it, since it stands in a `try` that catches the ImportError, or is there
-    for type checkers only.
+    for type checkers or for other Pythons only.
     """
 
     line: int
@@ -31,8 +42,12 @@ class Import:
 
 def imports_of(source: bytes) -> list[Import]:
     """Every import of a module, those in functions too. Raises `SyntaxError` as the compiler does."""
+    return imports_in(parsed(source), source)
+
+
+def imports_in(tree: ast.Module, source: bytes) -> list[Import]:
+    """The same for a module that was parsed."""
     found: list[Import] = []
-    tree = parsed(source)
     _collect(tree, False, found)
     if b"import_module" in source:
         found += [item for node in ast.walk(tree) if isinstance(node, ast.Call) and (item := _called_import(node))]
@@ -53,7 +68,7 @@ def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
             found += [
                 Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
             ]
-        elif isinstance(child, ast.Try) and any(_catches_import_error(handler) for handler in child.handlers):
+        elif isinstance(child, ast.Try) and any(catches_import_error(handler) for handler in child.handlers):
             _collect(ast.Module(child.body, []), True, found)
             rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
             _collect(rest, optional, found)
@@ -77,7 +92,10 @@ def _called_import(call: ast.Call) -> Import | None:
 
 
 def _skipped_at_run_time(branch: ast.If) -> list[ast.stmt] | None:
-    """The part of an `if TYPE_CHECKING` or `if not TYPE_CHECKING` that only type checkers read."""
+    """The part of an `if TYPE_CHECKING` or `if not TYPE_CHECKING` that only type checkers read, or that is for other Pythons."""
+    if is_for_some_pythons(branch.test):
+        taken = _holds_here(branch.test)
+        return None if taken is None else branch.orelse if taken else branch.body
     if name_of(branch.test) == "TYPE_CHECKING":
         return branch.body
     if isinstance(branch.test, ast.UnaryOp) and isinstance(branch.test.op, ast.Not):
@@ -85,12 +103,32 @@ def _skipped_at_run_time(branch: ast.If) -> list[ast.stmt] | None:
     return None
 
 
+def is_for_some_pythons(condition: ast.expr) -> bool:
+    """Whether a condition asks which Python it is: `sys.version_info >= (3, 11)`."""
+    return any(name_of(node) == "version_info" for node in ast.walk(condition) if isinstance(node, ast.expr))
+
+
+def _holds_here(condition: ast.expr) -> bool | None:
+    """What `sys.version_info >= (3, 11)` is here; `None` for what is not as simple as that."""
+    if not isinstance(condition, ast.Compare) or len(condition.ops) != 1:
+        return None
+    compare = _COMPARE.get(type(condition.ops[0]))
+    try:
+        wanted = ast.literal_eval(condition.comparators[0])
+    except ValueError:
+        return None
+    if name_of(condition.left) != "version_info" or compare is None or not isinstance(wanted, tuple):
+        return None
+    return compare(tuple(sys.version_info), wanted)
+
+
 def _suppresses_import_error(item: ast.withitem) -> bool:
     call = item.context_expr
     return isinstance(call, ast.Call) and name_of(call.func) == "suppress" and _names_import_error(call.args)
 
 
-def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+def catches_import_error(handler: ast.ExceptHandler) -> bool:
+    """Whether the code of a `try` goes on without what it imports."""
     if handler.type is None:
         return True
     return _names_import_error(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])

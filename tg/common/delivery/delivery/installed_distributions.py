@@ -1,7 +1,7 @@
 """The distributions that are installed here: what each brought, its version, and where it was installed from.
 
-Reading all of them takes longer than the rest of making a package, so what was read is kept, for as long as no folder on
-`sys.path` changes: who installs or removes a distribution adds or removes a folder of metadata there.
+Reading all of them takes longer than the rest of making a package, so what was read is kept, for as long as the folders of
+metadata on `sys.path` stay as they are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["InstalledDistribution", "InstalledDistributions"]
 
 _FORMAT = 1
+_METADATA = (".dist-info", ".egg-info", ".egg-link", ".egg")
 _SETTLED_NS = 2_000_000_000
 """How long ago a folder must have changed so that a second change would show: the coarsest clock of a file system."""
 
@@ -67,6 +68,11 @@ class InstalledDistributions:
         return found
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of them, in hexadecimal digits."""
+        return hashlib.sha256(json.dumps([astuple(one) for one in self.all]).encode()).hexdigest()
+
+    @cached_property
     def by_module(self) -> Mapping[str, tuple[str, ...]]:
         """The names of distributions by the top-level modules that they brought; a namespace has several."""
         found: dict[str, set[str]] = {}
@@ -95,11 +101,11 @@ class InstalledDistributions:
 
 
 def _signature(entries: Iterable[str]) -> list[list[Any]]:
-    """The entries of `sys.path` that are there, and when something was added to or removed from them."""
+    """The folders of metadata on `sys.path`, and when something was added to or removed from each."""
     found = []
     for entry in entries:
-        with suppress(OSError):
-            found.append([entry, os.stat(entry or os.curdir).st_mtime_ns])
+        with suppress(OSError), os.scandir(entry or os.curdir) as there:
+            found += sorted([one.path, one.stat().st_mtime_ns] for one in there if one.name.endswith(_METADATA))
     return found
 
 

@@ -131,10 +131,10 @@ class Origins:
         return " and ".join(f"{root}/" for root in self.roots.names)
 
     def _is_installed(self, place: str) -> bool:
-        return os.path.realpath(place).startswith(self._installed) or place.startswith(self._installed)
+        return os.path.realpath(place).startswith(self.installed) or place.startswith(self.installed)
 
     @cached_property
-    def _installed(self) -> tuple[str, ...]:
+    def installed(self) -> tuple[str, ...]:
         """Folders of Python and of site-packages, each ending with a separator."""
         folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
         folders |= {*site.getsitepackages(), site.getusersitepackages()}

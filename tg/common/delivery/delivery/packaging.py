@@ -10,20 +10,20 @@ import sys
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ...locations import Loc
 from ...logger import Logger
-from ..runtime.errors import InvalidName
+from ..runtime.errors import InvalidName, UndeliverablePayload, UndeliverableSource
 from ..trust.own_builds import note_own_build
-from .closure import Closure
+from .checking import CheckReport
 from .dependencies import DependencyList, dependency_lists
 from .examination import Examination
 from .parsing import Place
 from .plan import Plan
 from .settings import Settings
-from .snapshot import Snapshot, SnapshotFile
-from .source_tree import SourceTree
+from .snapshot import SnapshotFile
 from .storage import storing
 from .wheel import write_wheel
 
@@ -51,6 +51,7 @@ class Packaging:
     - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;
       `payload['key']` for an object.
     - `description`: one line for the wheel's metadata.
+    - `checked`: before the package is written, load it in a fresh interpreter; see `check`. True by default.
     - `locks`: what `lock()` has resolved, for one target each. Assign `()` to go without.
     - `silent`: log no progress. Warnings are logged all the same.
 
@@ -80,6 +81,7 @@ class Packaging:
         self.human_readable_module_name = False
         self.allow_credentials: Iterable[str] = ()
         self.description = ""
+        self.checked = True
         self.locks: tuple[Lock, ...] = ()
         self.silent = False
         self.package_location: Path | None = None
@@ -102,27 +104,56 @@ class Packaging:
                     given=str(destination),
                     nearest=str(folder.parent),
                 )
+            report = CheckReport.of_source(found)
+
+            def accept(seal: str, archive: Path) -> None:
+                nonlocal report
+                if self.checked:
+                    report += CheckReport.of_package(found, plan, archive)
+                    report.raise_for_problems()
+                note_own_build(seal)
+
             with storing(f"{plan.facts.module_name} cannot be written", folder):
-                write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, note_own_build)
+                write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, accept)
             broken = found.snapshot.check_syntax()
         found.snapshot.remember()
-        tree = found.snapshot.tree
-        for warning in (
-            *_job_warnings(found.settings.payload),
-            *tree.warnings,
-            *_source_warnings(found.snapshot, broken),
-            *_portion_warnings(tree, found.closure),
-        ):
+        for warning in (*report.warnings, *_syntax_warnings(broken)):
             Logger.warning(warning)
         self.package_location = location
         self.package_module_name = plan.facts.module_name
         self.package_properties = plan.facts.properties
         if not self.silent:
-            for text in found.left_out:
-                Logger.info(f"{text} It is no dependency; DependencyList.inferred(also=[...]) makes it one.")
+            for note in report.notes:
+                Logger.info(note)
+            tree = found.snapshot.tree
             portions = ", ".join(map(str, tree.portions))
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
         return self
+
+    def check(self) -> CheckReport:
+        """All that is known to be wrong with the package, or may be, at once; nothing is written where packages are.
+
+        The package is loaded in a fresh interpreter without the project on its path. Told are modules that are missing there,
+        absolute names of roots that are left, classes that are pickled under another name, dependencies that are missed or unused,
+        files that are opened by a path that will not exist, and what needs a newer Python than `requires_python` says.
+        Raises `InvalidName` and `DependencyProblem` for settings that cannot be used.
+        """
+        try:
+            with Examination.of(self._settings()) as found, TemporaryDirectory() as folder:
+                report = CheckReport.of_source(found)
+                if report:
+                    plan = Plan.of(found)
+
+                    def accept(_: str, archive: Path) -> None:
+                        nonlocal report
+                        report += CheckReport.of_package(found, plan, archive)
+
+                    write_wheel(Path(folder, plan.file_name), plan.members, plan.facts.dist_info, plan.metadata, accept)
+                broken = found.snapshot.check_syntax()
+        except (UndeliverablePayload, UndeliverableSource) as error:
+            return CheckReport(error.problems)
+        found.snapshot.remember()
+        return report + CheckReport(warnings=tuple(_syntax_warnings(broken)))
 
     def lock(
         self,
@@ -194,37 +225,7 @@ class Packaging:
         return self
 
 
-def _job_warnings(payload: Mapping[str, Any]) -> Iterable[str]:
-    job = payload.get("job")
-    if isinstance(job, type):
-        yield f"job is the class {job.__name__} itself, and running it only makes one. Did you mean {job.__name__}()?"
-    elif "job" in payload and not callable(job) and not callable(getattr(job, "run", None)):
-        yield f"job is of {type(job)}, which can neither be called nor has a method run: the package can be loaded, but not run."
-
-
-def _source_warnings(snapshot: Snapshot, broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
+def _syntax_warnings(broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
     for file, (line, message) in broken:
         where = f"{file.source.location}:{line}"
         yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."
-    for file in snapshot.files:
-        for line, text in file.unresolved:
-            yield (
-                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
-                f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
-            )
-
-
-def _portion_warnings(tree: SourceTree, closure: Closure) -> Iterable[str]:
-    """A folder named as a root that only happens to be on the path must not travel unnoticed."""
-    ours = next(file.portion for file in tree.files if file.path == "tg/common/delivery/delivery/packaging.py")
-    used = {file.source.portion for file in closure.files} | {ours}
-    portions: dict[str, set[Path]] = {root: set() for root in tree.roots.names}
-    for file in tree.files:
-        portions.get(file.path.partition("/")[0], set()).add(file.portion)
-    for root, folders in portions.items():
-        stray = sorted(folders - used) if len(folders) > 1 else []  # one alone is the root that was asked for
-        for portion in stray:
-            yield (
-                f"{portion} is part of {root} and travels, but nothing in the payload comes from it. If it is none of yours, take "
-                f"{portion.parent} off sys.path."
-            )

@@ -78,7 +78,13 @@ def sign_package(
         metadata[ENVELOPE_FILE] = manifest.signed(signer).to_json()
         payload = [one for one in members.values() if not one.path.startswith(f"{facts.dist_info}/")]
         with storing(f"{facts.module_name} cannot be signed", path.parent):
-            write_wheel(path, payload, facts.dist_info, metadata, note_own_build if was_made_here else None)
+            write_wheel(
+                path,
+                payload,
+                facts.dist_info,
+                metadata,
+                (lambda seal, _: note_own_build(seal)) if was_made_here else None,
+            )
     return manifest
 
 

@@ -23,7 +23,9 @@ from ..runtime.errors import UndeliverableSource
 from ..runtime.whole_files import make_private_folder, write_whole
 from .bytecode import compiled_modules
 from .credentials import find_credentials
-from .imports import Import, imports_of
+from .imports import Import, imports_in, parsed
+from .newer_python import newer_features
+from .opened_files import opened_paths
 from .parsing import Place
 from .relocation import may_need_relocation, relocate
 from .source_tree import SourceFile, SourceTree
@@ -31,7 +33,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 @dataclass
@@ -46,6 +48,8 @@ class _Facts:
     checked: bool = True
     imports: list[list[Any]] | None = None  # filled in when the import closure comes by
     credentials: list[tuple[int, str]] = field(default_factory=list)  # lines, and what they look like
+    opened: list[tuple[int, str]] = field(default_factory=list)  # with `imports`: lines, and paths of files
+    newer: list[tuple[int, str, str]] = field(default_factory=list)  # with `imports`: lines, features, and their Python
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,20 @@ class SnapshotFile:
     def imports(self) -> list[Import]:
         """What the module imports. Raises `SyntaxError` when it does not parse."""
         if self.facts.imports is None:
-            found = imports_of(self.data)
+            tree = parsed(self.data)
+            found = imports_in(tree, self.data)
             self.facts.imports = [[item.line, item.level, item.module, item.name, item.optional] for item in found]
+            self.facts.opened = list(opened_paths(tree))
+            self.facts.newer = list(newer_features(tree, self.data))
         return [Import(*item) for item in self.facts.imports]
+
+    def opened(self) -> list[tuple[int, str]]:
+        """Lines, and literal paths of files that are opened there; of a module whose imports were asked for."""
+        return [(line, path) for line, path in self.facts.opened]
+
+    def newer(self) -> list[tuple[int, str, str]]:
+        """Lines, what stands there, and the Python that it needs, where newer than 3.10; as the former."""
+        return [(line, what, python) for line, what, python in self.facts.newer]
 
 
 class Snapshot:
@@ -251,3 +266,5 @@ class _Cache:
         yield facts.checked
         yield facts.imports
         yield [list(place) for place in facts.credentials]
+        yield [list(place) for place in facts.opened]
+        yield [list(place) for place in facts.newer]

@@ -110,13 +110,13 @@ def write_wheel(
     members: Sequence[Member],
     dist_info: str,
     metadata: Mapping[str, bytes],
-    note: Callable[[str], None] | None = None,
+    accept: Callable[[str, Path], None] | None = None,
 ) -> str:
     """Write a wheel and return its seal, in hexadecimal digits.
 
     `dist_info` is the folder `name-version.dist-info`, `metadata` the files in it but RECORD. The file appears
-    whole; see `write_whole`. `note` is told the seal before: what it writes down is there for whoever finds the file,
-    whenever this process may be killed.
+    whole; see `write_whole`. `accept` is called before, with the seal and the finished file under its temporary name. What it
+    raises leaves no file; what it writes down is there for whoever finds the file, whenever this process may be killed.
     """
     listed = [*sorted(members, key=lambda member: member.path)]
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
@@ -133,8 +133,9 @@ def write_wheel(
 
     def write(file: BinaryIO) -> str:
         seal = write_archive(file, archived)
-        if note is not None:
-            note(seal)
+        if accept is not None:
+            file.flush()
+            accept(seal, Path(file.name))
         return seal
 
     return write_whole(path, write, unfinished_in=folder)

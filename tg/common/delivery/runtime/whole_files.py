@@ -55,7 +55,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Written], *, unfinished_
     """
     temporary = (path.parent if unfinished_in is None else unfinished_in) / f"{_FILE}{os.urandom(8).hex()}"
     try:
-        with open(os.open(temporary, _FLAGS, 0o600), "wb") as file:
+        with open(temporary, "wb", opener=lambda path, _: os.open(path, _FLAGS, 0o600)) as file:
             os.fchmod(file.fileno(), 0o600)
             _lock(file.fileno())
             written = write(file)
