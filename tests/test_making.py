@@ -279,12 +279,25 @@ def test_pip_and_uv_install_the_file_and_python_runs_it(project: Project, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"%s": 3}', '{"%s": [1, 2]}', '{"%s": [[1], 2, 3, 4, 5, 6, 7, 8]}']
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[[1], [2]]",
+        "[1, [2], 3]",
+        '{"%s": 3}',
+        '{"%s": [1, 2]}',
+        '{"%s": [[1], 2, 3, 4, 5, 6, 7, 8]}',
+    ],
 )
 def test_a_cache_that_something_else_wrote_is_as_good_as_none(project: Project, content: str) -> None:
     first = project.deliver().read_bytes()
-    (cache,) = (project.home / "cache").iterdir()
-    cache.write_text(content.replace("%s", str(project.folder / "tg/my/job.py")))
+    caches = [file for file in (project.home / "cache").rglob("*.json") if "package" not in file.parts]
+    assert len(caches) == 4  # of the source, of distributions, and two of the trial
+    for cache in caches:
+        cache.write_text(content.replace("%s", str(project.folder / "tg/my/job.py")))
     assert project.deliver().read_bytes() == first
 
 

@@ -96,7 +96,7 @@ class CheckReport:
             places={file.path: file.source.location for file in found.snapshot.files},
         )
         files = found.snapshot.by_path
-        warnings = [*_newer(found), *_opened(found), *_trial_warnings(trial, files)]
+        warnings = [*_newer(found), *_opened(found), *_trial_warnings(trial, files, found.origins)]
         notes: list[str] = []
         if found.settings.inferred is None:
             warnings += missed_by(requirements, uses, installed)
@@ -167,12 +167,19 @@ def _trial_problems(trial: Trial, files: Mapping[str, SnapshotFile], origins: Or
     for key, failure in trial.failed.items():
         by_reason.setdefault(failure, []).append(key)
     for failure, keys in by_reason.items():
+        if _is_declared(failure, origins):
+            continue
         payload = " and ".join(f"payload[{key!r}]" for key in keys)
         at = f" at {_shown(failure.path, failure.line, files)}" if failure.path else ""
         yield (
             f"{payload} cannot be loaded in a fresh interpreter, without the project on its path:{at} {failure.type}: "
             f"{failure.message.rstrip('.')}. {_remedy(failure, origins)}{_ALL_THE_SAME}"
         )
+
+
+def _is_declared(failure: Failure, origins: Origins) -> bool:
+    """Whether a module is missing that a declared dependency brings, from a folder that is not on every path."""
+    return failure.module is not None and origins.is_declared(failure.module.partition(".")[0])
 
 
 def _remedy(failure: Failure, origins: Origins) -> str:
@@ -186,9 +193,15 @@ def _remedy(failure: Failure, origins: Origins) -> str:
     return "Install what brings it, and declare it. "
 
 
-def _trial_warnings(trial: Trial, files: Mapping[str, SnapshotFile]) -> Iterator[str]:
-    if trial.unknown:
-        yield f"whether the payload can be loaded in a fresh interpreter is not known: {trial.unknown}."
+def _trial_warnings(trial: Trial, files: Mapping[str, SnapshotFile], origins: Origins) -> Iterator[str]:
+    unknown = [trial.unknown] if trial.unknown else []
+    unknown += [
+        f"{one.module} is declared, and installed in no environment here"
+        for one in trial.failed.values()
+        if _is_declared(one, origins)
+    ]
+    for why in unknown:
+        yield f"whether the payload can be loaded in a fresh interpreter is not known: {why}."
     told = {(failure.path, failure.line) for failure in trial.failed.values()}
     for name, path, line in trial.absolute:
         if (path, line) not in told:

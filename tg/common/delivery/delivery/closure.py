@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..runtime.roots import Roots
 from .imports import Import
 from .origins import Origins
+from .relative_names import is_ours
 from .snapshot import Snapshot, SnapshotFile
 
 __all__ = ["Closure", "OutsideImport"]
@@ -73,7 +74,7 @@ class Closure:
                     )
                 waiting += inside
                 problems += _outside(imported, file, origins)
-                if imported.level == 0:
+                if imported.level == 0 and not is_ours(file.path):  # what delivery needs besides is its own matter
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
                     outside.append(OutsideImport(imported.module + named, place, imported.optional))

@@ -27,14 +27,13 @@ def missed_by(requirements: Sequence[str], uses: Iterable[Use], installed: Insta
             if can_tell:
                 found.setdefault(
                     use.module.partition(".")[0],
-                    f"{use.place} imports {use.module}, which is not installed here, and which no declared dependency brings. "
-                    f"Declare what does.",
+                    f"{use}, which is not installed here, and which no declared dependency brings. Declare what does.",
                 )
         elif not brought.have(use.module):
             one = use.distributions[0]
             found.setdefault(
                 one.name,
-                f"{use.place} imports {use.module} of {one.name} {one.version}, which no declared dependency brings. Declare it, "
+                f"{use} of {one.name} {one.version}, which no declared dependency brings. Declare it, "
                 f"DependencyList('mine', ['{one.name}=={one.version}']), or let dependencies='auto' find all.",
             )
     return [found[name] for name in sorted(found)]

@@ -36,17 +36,17 @@ def infer_dependencies(uses: Iterable[Use], declared: Sequence[str]) -> Inferred
         undeclared = [one for one in use.distributions if normalised(one.name) not in have]
         if use.optional:
             if use.distributions and len(undeclared) == len(use.distributions):
-                optional.setdefault(undeclared[0].name, f"{use.place} imports {use.module}, and goes on without it.")
+                optional.setdefault(undeclared[0].name, f"{use}, and goes on without it.")
             continue
         if not use.distributions:
             problems.append(
-                f"{use.place} imports {use.module}, which is neither Python's own, nor delivered, nor installed here. Install it, "
+                f"{use}, which is neither Python's own, nor delivered, nor installed here. Install it, "
                 f"add {top!r} to roots, or catch the ImportError if it can do without."
             )
         for one in undeclared:
             if one.folder is not None:
                 problems.append(
-                    f"{use.place} imports {use.module} of {one.name}, which is installed from {one.folder} and so from nowhere else. Add "
+                    f"{use} of {one.name}, which is installed from {one.folder} and so from nowhere else. Add "
                     f"{top!r} to roots, or declare a requirement that can be installed."
                 )
             else:

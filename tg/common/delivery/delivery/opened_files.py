@@ -26,6 +26,7 @@ _WRITES = frozenset("wax")
 
 def opened_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Lines, and the literal paths that are given to functions which open files, but for those that write them."""
+    found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
@@ -34,7 +35,8 @@ def opened_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
             continue
         path = first.value if isinstance(first, ast.Constant) else None
         if isinstance(path, str) and ("/" in path or "." in path) and not _writes(node, name):
-            yield first.lineno, path
+            found.append((first.lineno, first.col_offset, path))
+    yield from ((line, path) for line, _, path in sorted(found))
 
 
 def paths_that_will_not_exist(paths: Iterable[tuple[int, str]], portion: Path) -> Iterator[tuple[int, str, str]]:

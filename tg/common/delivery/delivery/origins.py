@@ -90,7 +90,7 @@ class Origins:
         else:
             places = _places_of(top)
         outside = [place for place in places if not self._is_installed(place)]
-        if not outside or len(outside) < len(places) or self._is_declared(top):
+        if not outside or len(outside) < len(places) or self.is_declared(top):
             return None
         return Path(os.path.abspath(outside[0]))
 
@@ -142,7 +142,7 @@ class Origins:
         both = {folder for folder in folders if folder} | {os.path.realpath(folder) for folder in folders if folder}
         return tuple(folder.rstrip(os.sep) + os.sep for folder in sorted(both))
 
-    def _is_declared(self, top: str) -> bool:
+    def is_declared(self, top: str) -> bool:
         """Whether a declared dependency brings the module, from a folder of its own (editable installs)."""
         if not self.distributions:
             return False

@@ -174,9 +174,11 @@ class _Kept:
     def _known(self) -> tuple[str, dict[str, str]]:
         try:
             uid, files = json.loads(self._state.read_bytes())
-        except (OSError, ValueError, TypeError):
-            return "", {}
-        return (uid, files) if (self._package / uid).is_dir() else ("", {})
+            if isinstance(files, dict) and (self._package / uid).is_dir():
+                return uid, files
+        except (OSError, ValueError, TypeError):  # none, or written by something else
+            pass
+        return "", {}
 
 
 def _put(target: str, member: Member, place: str | None) -> None:

@@ -111,7 +111,8 @@ class _Gate:
     def _importer(self) -> tuple[str, int, bool]:
         """The file and line that an import stands in, and whether that is in the package or in a resource."""
         frame = sys._getframe(2)
-        while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
+        # Made text has no file; whoever made it has.
+        while frame.f_back is not None and frame.f_code.co_filename.startswith("<"):
             frame = frame.f_back
         file = frame.f_code.co_filename
         if file == __file__:

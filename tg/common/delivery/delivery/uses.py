@@ -25,6 +25,9 @@ class Use:
     optional: bool
     distributions: tuple[InstalledDistribution, ...]
 
+    def __str__(self) -> str:
+        return f"{self.place} {'is made of' if self.place.startswith('payload[') else 'imports'} {self.module}"
+
 
 def uses_of(closure: Closure, resources: Iterable[PickledResource], installed: InstalledDistributions) -> Iterator[Use]:
     """Everything that the needed modules import and the resources name, but for what is Python's own."""

@@ -1,0 +1,310 @@
+"""Checking before delivery: a package is loaded in a fresh interpreter, and all that is found is told at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from projects import Project
+
+REPORT = """
+from {module} import *
+from tg.common.delivery.delivery import DependencyList, Packaging
+packaging = Packaging('my_job', {version!r}, dict({payload}))
+packaging.silent = True
+{settings}
+report = packaging.check()
+print(report)
+print(bool(report))
+"""
+
+
+def check(
+    project: Project, payload: str = "job=Job()", settings: str = "", version: str | None = "1.0.0", **environment: str
+) -> tuple[list[str], bool]:
+    """What a check tells, a line each, and whether there are no problems."""
+    code = REPORT.format(module="tg.my.job", version=version, payload=payload, settings=settings)
+    *told, verdict = project.run(code, **environment).splitlines()
+    return told, verdict == "True"
+
+
+def job(project: Project, *lines: str, before: str = "") -> None:
+    body = "".join(f"        {line}\n" for line in lines or ("return 1",))
+    project.write("tg/my/job.py", f"{before}\n\nclass Job:\n    def run(self):\n{body}")
+
+
+def test_of_a_sound_package_nothing_is_told(project: Project) -> None:
+    assert check(project) == (["nothing was found"], True)
+
+
+def test_a_check_writes_no_package(project: Project) -> None:
+    check(project)
+    assert not (project.home / "packages").exists()
+    assert not (project.home / "trust").exists()
+
+
+def test_a_module_that_only_the_project_has_is_told_before_anything_is_written(project: Project) -> None:
+    project.write("helper.py", "value = 1\n")
+    job(project, before="import sys\nexec('import helper')")  # nothing that reading the source would tell
+    (told,), sound = check(project)
+    assert not sound
+    assert told.startswith(
+        "problem: payload['job'] cannot be loaded in a fresh interpreter, without the project on its path: at "
+    )
+    assert f"{project.folder}/tg/my/job.py:2 ModuleNotFoundError: No module named 'helper'." in told
+    assert f"{project.folder}/helper.py will not be delivered: add 'helper' to roots" in told
+    printed = project.run(
+        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
+        "Packaging('my_job', '1.0.0', dict(job=Job())).make_package('out')",
+        fails=True,
+    )
+    assert "UndeliverableSource: payload['job'] cannot be loaded" in printed
+    assert list((project.elsewhere / "out").iterdir()) == []
+
+
+def test_a_check_can_be_turned_off(project: Project) -> None:
+    project.write("helper.py", "value = 1\n")
+    job(project, before="import sys\nexec('import helper')")
+    assert project.deliver(settings="packaging.checked = False").exists()
+
+
+def test_a_root_is_not_there_under_the_name_that_it_has_here(project: Project) -> None:
+    job(project, before="exec('import tg.my')")
+    (told,), sound = check(project)
+    assert not sound
+    assert "No module named 'tg'. That is the name the root has here; in the package it has another one." in told
+
+
+def test_an_absolute_name_that_code_goes_on_without_is_a_warning(project: Project) -> None:
+    job(project, before="try:\n    exec('import tg.my')\nexcept ImportError:\n    pass")
+    told, sound = check(project)
+    assert sound
+    assert told == [
+        f"warning: {project.folder}/tg/my/job.py:2 imports tg by the name that it has here and not in the package, and went on without "
+        "it. Import it relatively."
+    ]
+
+
+def test_a_class_that_is_pickled_under_another_name_is_told(project: Project) -> None:
+    project.write("tg/my/place.py", "from .value import Value\n")
+    project.write("tg/my/value.py", "class Value:\n    pass\n\n\nValue.__module__ = ''.join(['tg.my', '.place'])\n")
+    job(project, before="from .place import Value\n")
+    (told,), sound = check(project, payload="job=Job(), value=Value()")
+    assert sound
+    assert told.startswith("warning: tg.my.place.Value is pickled under that name, and not under that of the package")
+
+
+def test_all_problems_are_told_at_once(project: Project) -> None:
+    project.write("helper.py", "value = 1\n")
+    project.write("tg/my/other.py", "class Other:\n    pass\n\n\nexec('import helper')\n")
+    project.write(
+        "tg/my/third.py",
+        "class Third:\n    pass\n\n\nraise_it = {}['no such key'] if __name__ != 'tg.my.third' else 1\n",
+    )
+    job(project, before="from .other import Other\nfrom .third import Third\n")
+    payload = "other=Other(), more=Other(), third=Third()"
+    told, sound = check(project, payload=payload)
+    assert not sound
+    assert [line.split(" cannot be")[0] for line in told] == [
+        "problem: payload['more'] and payload['other']",
+        "problem: payload['third']",
+    ]
+    assert "KeyError: 'no such key'" in told[1]
+
+
+def test_what_reading_the_source_tells_is_in_the_report_too(project: Project) -> None:
+    project.write("helper.py", "value = 1\n")
+    project.write("tg/my/broken.py", "def\n")
+    job(project, "import tg.my.nowhere", before="import helper")
+    told, sound = check(project)
+    assert not sound
+    assert ["job uses helper" in told[0], "imports tg.my.nowhere, which is not in tg/" in told[1]] == [True, True]
+    assert [line for line in told if "broken.py:1 does not parse" in line]
+
+
+def test_what_cannot_be_pickled_is_in_the_report(project: Project) -> None:
+    told, sound = check(project, payload="job=Job(), key=lambda: 1")
+    assert not sound
+    assert told[0].startswith("problem: key refers to a lambda")
+
+
+def test_an_interpreter_that_does_not_survive_is_told(project: Project) -> None:
+    job(
+        project,
+        before="import os, sys\nif __name__ != 'tg.my.job':\n    print('so long', file=sys.stderr)\n    os.kill(os.getpid(), 9)",
+    )
+    (told,), sound = check(project)
+    assert not sound
+    assert "a fresh interpreter, which did not survive: it was killed by SIGKILL: so long." in told
+
+
+def test_what_a_module_prints_and_starts_does_not_get_in_the_way(project: Project) -> None:
+    job(
+        project,
+        before="import sys, threading, time\nprint('hello')\nif __name__ != 'tg.my.job':\n"
+        "    threading.Thread(target=time.sleep, args=(3600,)).start()",
+    )
+    assert check(project) == (["hello", "nothing was found"], True)
+
+
+def test_a_file_that_is_opened_by_a_path_of_the_project_is_told(project: Project) -> None:
+    project.write("tg/my/data.csv", "1\n")
+    project.write("notes.txt", "1\n")
+    job(project, "open('made/by/the/job.txt', 'w')", "return open('tg/my/data.csv').read(), open('notes.txt')")
+    told, sound = check(project)
+    assert sound
+    assert [line.partition(" opens ")[2].partition(" here")[0] for line in told] == [
+        f"'tg/my/data.csv', which is {project.folder}/tg/my/data.csv",
+        f"'notes.txt', which is {project.folder}/notes.txt",
+    ]
+    assert all(line.startswith(f"warning: {project.folder}/tg/my/job.py:4 opens") for line in told)
+
+
+def test_data_that_is_read_from_the_package_is_found_in_the_trial(project: Project) -> None:
+    project.write("tg/my/data.csv", "1" * 2_000_000)  # so big that the trial has a link to it
+    job(
+        project,
+        before="from importlib.resources import files\nassert files(__package__).joinpath('data.csv').read_text()[:1] == '1'",
+    )
+    assert check(project) == (["nothing was found"], True)
+
+
+def test_data_that_does_not_travel_is_missed_in_the_trial(project: Project) -> None:
+    project.write("tg/.deliveryignore", "data.csv\n")
+    project.write("tg/my/data.csv", "1")
+    job(project, before="from pathlib import Path\nlines = Path(__file__).with_name('data.csv').read_text()")
+    (told,), sound = check(project)
+    assert not sound
+    assert "job.py:2 FileNotFoundError" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "python"),
+    [("import tomllib", "tomllib", "3.11"), ("from typing import Self", "typing.Self", "3.11")],
+)
+def test_what_is_newer_than_the_oldest_python_is_told(project: Project, line: str, what: str, python: str) -> None:
+    job(project, "return 1", before=f"def later():\n    {line}\n")
+    (told,), sound = check(project)
+    assert sound
+    assert told == (
+        f"warning: {project.folder}/tg/my/job.py:2 has {what}, which is new in Python {python}, and requires_python is '>=3.10'. "
+        f"Set packaging.requires_python = '>={python}', or do without."
+    )
+    assert check(project, settings="packaging.requires_python = '>=3.11'") == (["nothing was found"], True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="this Python does not parse what only newer ones do")
+def test_syntax_that_is_newer_than_the_oldest_python_is_told(project: Project) -> None:
+    job(project, before="type Names = list[str]\n")
+    (told,), _ = check(project)
+    assert "job.py:1 has a type statement, which is new in Python 3.12, and requires_python is '>=3.10'." in told
+
+
+def test_a_dependency_that_is_used_and_not_declared_is_told(project: Project) -> None:
+    job(project, "import iniconfig", "return iniconfig")
+    (told,), sound = check(project)
+    assert sound
+    assert (
+        f"job.py:3 imports iniconfig of iniconfig {_version('iniconfig')}, which no declared dependency brings." in told
+    )
+    declared = "packaging.dependencies = [DependencyList('mine', ['iniconfig'])]"
+    assert check(project, settings=declared) == (["nothing was found"], True)
+    assert check(project, settings="packaging.dependencies = 'auto'") == (["nothing was found"], True)
+
+
+def test_what_a_declared_dependency_needs_itself_is_there_and_need_not_be_declared(project: Project) -> None:
+    job(project, "import iniconfig, pytest", "return iniconfig")
+    declared = "packaging.dependencies = [DependencyList('mine', ['pytest'])]"
+    assert check(project, settings=declared) == (["nothing was found"], True)
+
+
+def test_a_dependency_that_is_declared_and_not_used_is_noted(project: Project) -> None:
+    declared = "packaging.dependencies = [DependencyList('mine', ['iniconfig', 'not-installed-anywhere'])]"
+    told, sound = check(project, settings=declared)
+    assert sound
+    assert told == ["note: dependencies name iniconfig, and nothing that the payload needs imports it."]
+
+
+def test_what_a_pickle_is_made_of_counts_as_used(project: Project) -> None:
+    before = "import iniconfig\n"
+    job(project, before=before)
+    project.write("tg/my/job.py", "class Job:\n    def run(self):\n        return 1\n")
+    payload = "job=Job(), config=__import__('iniconfig').SectionWrapper"
+    (told,), _ = check(project, payload=payload)
+    assert "payload['config'] is made of iniconfig of iniconfig" in told
+
+
+def test_a_check_that_went_well_is_not_made_again_while_nothing_that_it_imported_changes(project: Project) -> None:
+    trace = project.elsewhere / "trace"
+    mark = f"if __name__ != 'tg.my.job':\n    open({str(trace)!r}, 'a').write('x')"
+    project.write("tg/my/unneeded.py", "x = 1\n")
+
+    def runs(before: str) -> int:
+        job(project, before=before)
+        assert check(project)[1]
+        return len(trace.read_text())
+
+    assert runs(mark) == runs(mark) == 1
+    project.write("tg/my/unneeded.py", "x = 2\n")
+    assert runs(mark) == 1
+    assert runs(f"{mark}  # changed") == 2
+    project.write("tg/my/data.txt", "new")
+    assert runs(f"{mark}  # changed") == 3
+
+
+def test_a_module_that_changes_within_a_tick_of_the_clock_is_loaded_as_it_is_now(project: Project) -> None:
+    """Bytecode goes by the time and size of its source, and the trial's folder is used again."""
+    for value in range(4):
+        text = f"value = {value}\nassert value != 3 or __name__ == 'tg.my.other'\n"
+        os.utime(project.write("tg/my/other.py", text), (1_700_000_000, 1_700_000_000))
+        job(project, before="from . import other\n")
+        assert check(project)[1] is (value != 3)
+
+
+def test_every_version_is_tried_under_its_own_name(project: Project) -> None:
+    job(project, before="assert __name__.partition('.')[0] in ('tg', 'my_job__1_0_0', 'my_job__2_0_0')")
+    assert check(project, version="1.0.0")[1]
+    assert check(project, version="2.0.0")[1]
+    told, sound = check(project, version=None)
+    assert not sound
+    assert "AssertionError" in told[0]
+
+
+def test_big_buffers_are_there_in_the_trial_and_are_not_written_for_it(project: Project) -> None:
+    before = "class Big:\n    def __init__(self):\n        self.data = bytes(range(256)) * 4096\n    def __setstate__(self, state):\n"
+    before += "        assert state['data'][1000:1002] == bytes([232, 233])\n        self.__dict__.update(state)\n"
+    job(project, before=before)
+    assert check(project, payload="job=Job(), big=Big(), also=Big()") == (["nothing was found"], True)
+    kept = [file for file in (project.home / "cache").rglob("*") if file.is_file()]
+    assert max(file.stat().st_size for file in kept) < 500_000
+
+
+def test_where_nothing_can_be_kept_the_package_is_made_and_the_trial_is_missed(project: Project) -> None:
+    (project.home).mkdir()
+    (project.home / "cache").write_text("no folder")
+    told, sound = check(project)
+    assert sound
+    assert told[0].startswith("warning: whether the payload can be loaded in a fresh interpreter is not known: ")
+
+
+def test_two_processes_that_check_at_once_do_not_meet(project: Project) -> None:
+    code = f"""
+        import subprocess, sys
+        script = {REPORT.format(module="tg.my.job", version="1.0.0", payload="job=Job()", settings="")!r}
+        running = [subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        print([one.communicate()[0].splitlines() for one in running])
+    """
+    assert project.run(code).strip() == str([["nothing was found", "True"]] * 4)
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import version
+
+    return version(name)
+
+
+def test_the_trial_s_program_needs_the_standard_library_alone() -> None:
+    program = Path(__file__).resolve().parent.parent / "tg/common/delivery/delivery/trial_program.py"
+    assert "from ." not in program.read_text("utf-8")
