@@ -18,7 +18,7 @@ from .origins import Origins
 from .relative_names import is_ours
 from .snapshot import Snapshot, SnapshotFile
 
-__all__ = ["Closure", "OutsideImport"]
+__all__ = ["Closure", "OutsideImport", "modules_meant_by"]
 
 
 class OutsideImport(NamedTuple):
@@ -66,7 +66,7 @@ class Closure:
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
             for imported in imports:
-                inside = _inside(imported, package)
+                inside = modules_meant_by(imported, package)
                 if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
                     problems.append(
                         f"{file.source.location}:{imported.line} imports {roots.here(inside[0])}, which is not in "
@@ -105,7 +105,7 @@ def _is_there(module: str, known: Mapping[str, object], snapshot: Snapshot) -> b
     return module in known or any(other.startswith((path + "/", path + ".")) for other in snapshot.by_path)
 
 
-def _inside(imported: Import, package: str) -> list[str]:
+def modules_meant_by(imported: Import, package: str) -> list[str]:
     """The modules of the tree that an import may mean: relocated source names its own tree only relatively."""
     if imported.level == 0:
         return []

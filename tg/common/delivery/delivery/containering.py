@@ -27,6 +27,8 @@ from ..trust.policy import Policy
 from .built_package import read_built_package
 from .dependencies import DependencyList
 from .facts import python_satisfies
+from .newer_python import release
+from .older_python import too_new_in
 from .packaging import Packaging
 from .requirements import check_requirements
 from .wheel import WheelReader
@@ -119,6 +121,8 @@ class Containering:
                 f"{built.module_name} needs Python {built.requires_python}, and the image is to have {self.python_version}. "
                 f"Set python_version."
             )
+        if release(self.python_version) < sys.version_info[:2]:
+            self._check_for_older_python(built)
         tag = self.image_tag if self.image_tag is not None else _tag(built.version)
         Reference.parse(f"{self.image_name}:{tag}")
         requirements = [*built.requirements, *(one for each in self.dependencies for one in each.dependencies)]
@@ -135,6 +139,16 @@ class Containering:
         if self.system_packages or lock.sources:
             base = derived_base(base, lock, self.system_packages, self._connect)
         return Recipe(self.image_name, tag, base, lock, built, dict(self.labels), dict(self.environment)).compose()
+
+    def _check_for_older_python(self, built: BuiltPackage) -> None:
+        syntax, names = too_new_in(built, self.python_version)
+        if syntax:
+            raise ImageProblem(
+                f"{built.module_name} cannot run on Python {self.python_version}, which the image is to have: {'; '.join(syntax)}. Set "
+                f"python_version, or do without."
+            )
+        for text in names:
+            Logger.warning(f"{text}, and the image is to have Python {self.python_version}.")
 
     def _lock(self, built: BuiltPackage, requirements: list[str], platform: Platform) -> Lock:
         """That of the package, where it has one for this image; what else is asked for is resolved to go with it."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from .imports import catches_import_error, is_for_some_pythons
 
-__all__ = ["newer_features", "release"]
+__all__ = ["is_syntax", "newer_features", "release"]
 
 _NAMES = {
     "3.11": "tomllib wsgiref.types asyncio.Runner asyncio.TaskGroup asyncio.timeout asyncio.timeout_at asyncio.Barrier "
@@ -39,6 +39,11 @@ _MODULES = frozenset(name.rpartition(".")[0] for name in _SINCE)
 def newer_features(tree: ast.Module, source: bytes) -> Iterator[tuple[int, str, str]]:
     """Lines, what stands there, and the Python that it needs, where that is newer than 3.10."""
     yield from sorted(set(_Search(source).of(tree)))
+
+
+def is_syntax(what: str) -> bool:
+    """Whether such a feature keeps a whole module from being parsed; a name is missed by who comes by."""
+    return what not in _SINCE
 
 
 def release(version: str) -> tuple[int, ...]:
