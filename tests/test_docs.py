@@ -37,6 +37,7 @@ VARYING = {
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}": "TIME",
     r"__at_[0-9a-f]{12}": "__at_DIGEST",
     r"\b[0-9a-f]{64}\b": "SHA256",
+    r"(?<=numpy |umpy==)\d+(?:\.\d+)+": "VERSION",
     r'"built_with": "[0-9.]+[^"]*"': '"built_with": "PYTHON"',
 }
 
