@@ -42,7 +42,7 @@ def mount(kind: str, folder: Path) -> None:
         image.unlink()
         run("btrfs", "quota", "enable", folder)
         run("btrfs", "subvolume", "create", folder / "home")
-        run("btrfs", "qgroup", "limit", "8M", folder / "home")
+        run("btrfs", "qgroup", "limit", "16M", folder / "home")
     else:
         run("mount", "-t", "tmpfs", "-o", f"size=16m,nr_inodes={1500 if kind == 'inodes' else 20_000}", "disk", folder)
 

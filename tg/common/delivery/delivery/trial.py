@@ -104,6 +104,7 @@ class Trial:
                     outcome.remember(trial.modules, imported)
                 return trial
         except OSError as error:  # no place to write it, or no more processes
+            shutil.rmtree(base / name, ignore_errors=True)  # half of it is of no use to anybody
             return _without_answer(unknown=str(error))
 
 
@@ -158,7 +159,7 @@ class _Kept:
         if not there:
             shutil.rmtree(self._folder, ignore_errors=True)
             make_private_folder(self._package)
-            (self._folder / "elsewhere").mkdir()
+            make_private_folder(self._folder / "elsewhere")
         elif uid_there != uid:
             os.rename(self._package / uid_there, self._package / uid)
         home = f"{self._package}/{uid}"
@@ -182,11 +183,12 @@ class _Kept:
 
 
 def _put(target: str, member: Member, place: str | None) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    make_private_folder(Path(target).parent)
     if place is not None and len(member.data) >= _LINKED_BYTES and not target.endswith(".py"):
         os.symlink(place, target)
         return
     with open(target, "wb", buffering=0) as file:
+        os.fchmod(file.fileno(), 0o600)  # whatever the umask is
         file.write(member.data)
 
 

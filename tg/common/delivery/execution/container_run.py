@@ -187,7 +187,12 @@ class ContainerRun:
 
         engine = self._engine()
         with engine.asked(f"removing the run {self.id}"), contextlib.suppress(docker.errors.NotFound):
-            engine.api.remove_container(self.id, force=True, v=True)
+            try:
+                engine.api.remove_container(self.id, force=True, v=True)
+            except docker.errors.APIError as error:
+                # A client that gave up waiting under load asks again, and the engine is still at it.
+                if error.status_code != 409 or "already in progress" not in str(error):
+                    raise
 
     def _outcome(self) -> Outcome:
         found = self._ended or self._inspected()
