@@ -39,4 +39,6 @@ def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPack
         requires_python=facts.requires_python,
         files=tuple(files),
         roots=facts.roots,
+        tag=str(facts.tag),
+        libc=facts.libc,
     )

@@ -17,15 +17,17 @@ from ..runtime.names import UID, check_payload_key
 from ..runtime.resources import buffer_member
 from .choosing_roots import checked_roots
 from .closure import Closure
+from .compiled_modules import CompiledCode
 from .credentials import credential_file, find_credentials
 from .dependencies import DependencyList, dependency_lists
 from .digests import Digests
-from .facts import PackageFacts, check_requires_python
+from .facts import PackageFacts, check_requires_python, python_satisfies
 from .origins import Origins, distribution_names
 from .package_files import init_text, main_text, wheel_metadata
 from .pickling import PickledResource
 from .snapshot import Snapshot, SnapshotFile
 from .wheel import Member, same_place, wheel_file_name
+from .wheel_tag import libc_here
 
 if TYPE_CHECKING:
     from .inferring import Inferred
@@ -105,12 +107,13 @@ class Plan:
     members: tuple[Member, ...]
     metadata: Mapping[str, bytes]
     closure: Closure
+    compiled: CompiledCode
     left_out: tuple[str, ...]
     """What the closure imports and no dependency was made of, where they were to be found."""
 
     @property
     def file_name(self) -> str:
-        return wheel_file_name(self.facts.uid.name, self.facts.uid.version)
+        return wheel_file_name(self.facts.uid.name, self.facts.uid.version, self.facts.tag)
 
     @classmethod
     def of(
@@ -123,8 +126,10 @@ class Plan:
     ) -> Plan:
         """`digests` waits for those of all buffers, in their order; it is called once nothing is left to refuse."""
         closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
+        compiled = CompiledCode.of(snapshot)
         inferred = _infer(settings, closure, resources)
         problems = [*_place_problems(snapshot), *_credential_problems(settings, snapshot, resources), *closure.problems]
+        problems += [*_compiled_problems(settings, compiled), *compiled.problems(closure.modules)]
         needs = {**settings.needs}
         if inferred is not None and settings.inferred is not None:
             problems += inferred.problems
@@ -134,21 +139,29 @@ class Plan:
         waiting = iter(digests())
         hashed = [_HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in resources]
         roots, source = snapshot.tree.roots, snapshot.digest()
-        content = _content_digest(source, hashed, needs, settings.requires_python)
+        requires_python = compiled.tag.narrowed(settings.requires_python)
+        content = _content_digest(source, hashed, needs, requires_python)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
             uid=uid,
             original_tg_import_path=roots.here("tg"),
-            requires_python=settings.requires_python,
+            requires_python=requires_python,
             dependencies=needs,
             resources=tuple(resource.key for resource in resources),
             content=content,
             source=source,
             roots=roots.names,
+            tag=compiled.tag,
+            libc="" if compiled.tag.is_pure else libc_here(),
         )
         members = tuple(_members(facts, snapshot, hashed))
         return cls(
-            facts, members, wheel_metadata(facts, settings.description), closure, inferred.left_out if inferred else ()
+            facts,
+            members,
+            wheel_metadata(facts, settings.description),
+            closure,
+            compiled,
+            inferred.left_out if inferred else (),
         )
 
 
@@ -231,6 +244,15 @@ def _place_problems(snapshot: Snapshot) -> Iterable[str]:
                 f"{other.source.location} and {file.source.location} are one file on systems where case does not count. "
                 f"Rename one."
             )
+
+
+def _compiled_problems(settings: Settings, compiled: CompiledCode) -> Iterable[str]:
+    """What is compiled is for this Python, so the package cannot be for others alone."""
+    if compiled.files and not python_satisfies(settings.requires_python):
+        yield (
+            f"{compiled.files[0].location} is compiled for {compiled.tag}, and requires_python={settings.requires_python!r} leaves this "
+            f"Python out. Make the package with a Python that it is for."
+        )
 
 
 def _allowed_places(places: Iterable[str]) -> frozenset[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..runtime.distributions import FOLDER, normalised
 from ..runtime.roots import Roots
 
-__all__ = ["distributions_in", "metadata_files"]
+__all__ = ["distributions_in", "metadata_files", "missing_files"]
 
 _FILES = frozenset({"METADATA", "PKG-INFO", "entry_points.txt"})
 
@@ -42,6 +42,31 @@ def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
                 if place.is_file():
                     kind = "METADATA" if file.name == "PKG-INFO" else file.name
                     yield f"{FOLDER}/{name}-{found.version}.dist-info/{kind}", str(place), place.parent
+
+
+def missing_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
+    """What is to be said of roots that are only partly installed: files that their distribution has brought, and that are gone."""
+    if roots.prefix or len(roots.names) == 1:
+        return
+    from importlib.metadata import distribution
+
+    from .installed_distributions import distributions_by_module
+
+    brought = distributions_by_module()
+    for root in roots.names:
+        for name in brought.get(root, ()) if root != "tg" else ():
+            gone = []
+            for file in distribution(name).files or ():
+                ours = file.parts[0] == root and file.suffix not in (".pyc", ".pyo")
+                place = str(file.locate())
+                if ours and any(place.startswith(f"{portion}{os.sep}") for portion in portions[root]):
+                    gone += [] if os.path.lexists(place) else [place]
+            if gone:
+                more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
+                yield (
+                    f"{root}/ is only partly installed: {name} has brought {gone[0]}{more}, gone since. What needs them fails where "
+                    f"the package lands as it does here. Install {name} again if anything does."
+                )
 
 
 def distributions_in(paths: Iterable[str]) -> tuple[str, ...]:

@@ -34,6 +34,11 @@ class Platform:
         return f"{self.os}/{self.architecture}"
 
     @property
+    def machine(self) -> str:
+        """The architecture as the tags of wheels have it: `x86_64`."""
+        return _MACHINES[self.architecture]
+
+    @property
     def uv_name(self) -> str:
         """What `uv --python-platform` calls it. glibc 2.28 is what current wheels ask for and Debian 10 had."""
-        return f"{_MACHINES[self.architecture]}-{'manylinux_2_28' if self.libc == 'glibc' else 'unknown-linux-musl'}"
+        return f"{self.machine}-{'manylinux_2_28' if self.libc == 'glibc' else 'unknown-linux-musl'}"

@@ -36,7 +36,8 @@ class PackageFile:
 class BuiltPackage:
     """A package as a value, for what makes an image of it: names, needs, files.
 
-    `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel.
+    `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel. `tag` (PEP 425) and `libc` say what its
+    compiled code is for.
     """
 
     name: str
@@ -47,6 +48,8 @@ class BuiltPackage:
     requires_python: str
     files: Sequence[PackageFile]
     roots: tuple[str, ...] = ("tg",)
+    tag: str = "py3-none-any"
+    libc: str = ""
 
 
 def package_layer(package: BuiltPackage, interpreter: Interpreter) -> Layer:
