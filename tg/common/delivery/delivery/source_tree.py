@@ -183,7 +183,7 @@ class _Walk:
             is_folder = _is_folder(entry)
             if is_dropping(entry.name, is_folder=is_folder) or rules.ignores(path, is_folder=is_folder):
                 continue
-            if entry.is_symlink() and not self._may_follow(entry, above):
+            if entry.is_symlink() and not self._may_follow(entry, path, above):
                 continue
             if is_folder:
                 yield from self._files(path, entry.path, rules, above)
@@ -202,8 +202,12 @@ class _Walk:
                 kind = "socket" if stat.S_ISSOCK(entry.stat().st_mode) else "pipe or device"
                 self._warnings.append(f"{entry.path} is a {kind} and will not be delivered.")
 
-    def _may_follow(self, entry: os.DirEntry[str], above: tuple[str, ...]) -> bool:
+    def _may_follow(self, entry: os.DirEntry[str], path: str, above: tuple[str, ...]) -> bool:
         target = os.path.realpath(entry.path)
+        # Installers that link (strict editable installs of setuptools, `uv --link-mode symlink`) make a tree of links to files
+        # that have the same place in the root's own folder.
+        if target.endswith(f"{os.sep}{self._root}{os.sep}{path}") and os.path.isfile(target):
+            return True
         if not os.path.exists(target):
             self._warnings.append(f"{entry.path} is a link to nothing ({target}) and will not be delivered.")
         elif target != self._real and not target.startswith(self._real + os.sep):
@@ -228,7 +232,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _other_python(name: str) -> str | None:
     """Which other Python an extension module is for, by its name: this one does not see it, and will not where it lands."""
     tag = _EXTENSION.search(name)
-    return tag[1] if tag is not None and not name.endswith(tuple(EXTENSION_SUFFIXES)) else None
+    return tag[1] if tag is not None and tag[0] not in EXTENSION_SUFFIXES else None
 
 
 def _other_machine(entry: os.DirEntry[str]) -> str | None:
