@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,12 @@ def company(project: Project) -> Project:
 
 
 def make(
-    project: Project, version: str = "1.0.0", *, job: str = "mycompany.job:Job()", fails: bool = False, setting: str = ""
+    project: Project,
+    version: str = "1.0.0",
+    *,
+    job: str = "mycompany.job:Job()",
+    fails: bool = False,
+    setting: str = "",
 ) -> tuple[Path, str]:
     """The package, and what was said while it was made."""
     module, _, expression = job.partition(":")
@@ -133,7 +137,12 @@ def test_a_package_without_compiled_code_is_for_everybody(project: Project) -> N
     file = project.deliver()
     wheel, facts, _ = wheel_says(file)
     assert file.name == "my_job-1.0.0-py3-none-any.whl"
-    assert wheel == ["Wheel-Version: 1.0", "Generator: training-grounds-delivery", "Root-Is-Purelib: true", "Tag: py3-none-any"]
+    assert wheel == [
+        "Wheel-Version: 1.0",
+        "Generator: training-grounds-delivery",
+        "Root-Is-Purelib: true",
+        "Tag: py3-none-any",
+    ]
     assert "compiled" not in facts
     assert facts["python"]["requires"] == ">=3.10"
 
@@ -176,7 +185,9 @@ def test_a_text_that_is_called_like_a_library_is_none(project: Project) -> None:
 
 def test_a_root_can_be_a_single_compiled_module(project: Project) -> None:
     extension(project.folder, "fast")
-    project.write("tg/my/uses.py", "import fast\nclass Job:\n    def run(self):\n        return fast.__name__, fast.count()\n")
+    project.write(
+        "tg/my/uses.py", "import fast\nclass Job:\n    def run(self):\n        return fast.__name__, fast.count()\n"
+    )
     file, _ = make(project, job="tg.my.uses:Job()", setting="packaging.roots = ['fast']")
     assert in_one_process(project, [file], "print(jobs[0].run(), 'fast' in sys.modules)") == [
         "('my_job__1_0_0.fast', 1) False"
@@ -296,7 +307,11 @@ def test_inspecting_tells_what_is_compiled(company: Project) -> None:
 
 
 def test_other_pythons_modules_stay_behind_and_are_told(company: Project) -> None:
-    for name in ("fast.cpython-39-x86_64-linux-gnu.so", "other.cpython-39-x86_64-linux-gnu.so", "fast.cp39-win_amd64.pyd"):
+    for name in (
+        "fast.cpython-39-x86_64-linux-gnu.so",
+        "other.cpython-39-x86_64-linux-gnu.so",
+        "fast.cp39-win_amd64.pyd",
+    ):
         company.write(f"mycompany/{name}", b"\0")
     file, told = make(company)
     with zipfile.ZipFile(file) as wheel:
@@ -311,7 +326,10 @@ def test_other_pythons_modules_stay_behind_and_are_told(company: Project) -> Non
 
 def test_a_module_that_only_another_python_can_load_is_missed(company: Project) -> None:
     company.write("mycompany/other.cpython-39-x86_64-linux-gnu.so", b"\0")
-    company.write("mycompany/late.py", "class Job:\n    def run(self):\n        from . import other\n        import mycompany.other\n")
+    company.write(
+        "mycompany/late.py",
+        "class Job:\n    def run(self):\n        from . import other\n        import mycompany.other\n",
+    )
     _, told = make(company, job="mycompany.late:Job()", fails=True)
     assert "imports mycompany.other, which is not in mycompany/" in told
 
@@ -459,11 +477,11 @@ except (pickle.PicklingError, ImportError) as error:
 
 
 @pytest.fixture
-def linked(company: Project) -> Iterator[Project]:
+def linked(company: Project) -> Project:
     """`mycompany.fast` needs a library that lies beside the package, as auditwheel puts it there."""
     if sys.platform != "linux":
         pytest.skip("libraries are looked at on Linux")
-    yield company
+    return company
 
 
 def test_libraries_beside_the_root_stop_the_build_of_what_needs_them(linked: Project) -> None:
@@ -484,7 +502,9 @@ def test_a_library_inside_of_the_root_travels_and_is_shared_by_versions(linked: 
     files = []
     for number in (1, 2):
         library = build(
-            linked.folder / "mycompany/libs/libinner.so", f"int inner(void) {{ return {number}; }}", "-Wl,-soname,libinner.so"
+            linked.folder / "mycompany/libs/libinner.so",
+            f"int inner(void) {{ return {number}; }}",
+            "-Wl,-soname,libinner.so",
         )
         extension(linked.folder / "mycompany", "fast", source, options=[str(library), "-Wl,-rpath,$ORIGIN/libs"])
         file, told = make(linked, f"{number}.0.0")

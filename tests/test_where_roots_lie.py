@@ -53,7 +53,11 @@ BACKENDS = {
         {"editable_mode": "strict"},
     ),
     "setuptools, by its folder": ("setuptools.build_meta", "[tool.setuptools.packages.find]\nwhere = ['src']\n", {}),
-    "hatch, by its folder": ("hatchling.build", "[tool.hatch.build]\ndev-mode-dirs = ['src']\npackages = ['src/mycompany']\n", {}),
+    "hatch, by its folder": (
+        "hatchling.build",
+        "[tool.hatch.build]\ndev-mode-dirs = ['src']\npackages = ['src/mycompany']\n",
+        {},
+    ),
 }
 
 
@@ -67,7 +71,11 @@ def test_an_editable_install_travels(project: Project, distribution: Path, backe
     site = project.elsewhere / "site"
     code = f"import {module} as backend, sys\nprint(backend.build_editable(sys.argv[1], {options!r}))"
     built = subprocess.run(
-        [sys.executable, "-c", code, str(project.elsewhere)], cwd=distribution, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code, str(project.elsewhere)],
+        cwd=distribution,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert built.returncode == 0, built.stderr
     with zipfile.ZipFile(project.elsewhere / built.stdout.splitlines()[-1]) as wheel:
@@ -81,14 +89,21 @@ def test_an_editable_install_travels(project: Project, distribution: Path, backe
     file, _ = make(project, job="start:Model()")
     assert in_one_process(project, [file], PRINT) == RAN
     assert members(file) == ["mycompany/__init__.py", "mycompany/data/text.txt", "mycompany/parts.py"]
+    assert "my_job__1_0_0/distributions/their-dist-1.5.dist-info/METADATA" in zipfile.ZipFile(file).namelist()
 
 
 def test_a_legacy_editable_install_travels(project: Project, distribution: Path) -> None:
     """As `setup.py develop` left it."""
     site = project.elsewhere / "site"
     write(site, {"easy-install.pth": f"{distribution}/src\n", "their-dist.egg-link": f"{distribution}/src\n../"})
-    write(distribution / "src/their_dist.egg-info", {"PKG-INFO": "Metadata-Version: 2.1\nName: their-dist\nVersion: 1.5\n"})
-    write(distribution / "src/their_dist.egg-info", {"top_level.txt": "mycompany\n", "SOURCES.txt": "src/mycompany/__init__.py\n"})
+    write(
+        distribution / "src/their_dist.egg-info",
+        {"PKG-INFO": "Metadata-Version: 2.1\nName: their-dist\nVersion: 1.5\n"},
+    )
+    write(
+        distribution / "src/their_dist.egg-info",
+        {"top_level.txt": "mycompany\n", "SOURCES.txt": "src/mycompany/__init__.py\n"},
+    )
     project.write("start.py", f"import site\nsite.addsitedir({str(site)!r})\nfrom mycompany import Model\n")
     file, _ = make(project, job="start:Model()")
     assert in_one_process(project, [file], PRINT) == RAN
@@ -107,7 +122,10 @@ def zipped(project: Project, name: str, files: dict[str, str], folder: str = "my
     archive = project.elsewhere / name
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("mycompany/", "")  # by this `zipimport` knows a folder without `__init__.py`
-        for path, text in {**{f"{folder}{path}": text for path, text in files.items()}, "other/__init__.py": ""}.items():
+        for path, text in {
+            **{f"{folder}{path}": text for path, text in files.items()},
+            "other/__init__.py": "",
+        }.items():
             opened.writestr(path, text)
     return archive
 
@@ -136,7 +154,10 @@ def test_what_a_zip_file_holds_is_unpacked_once_and_again_when_it_was_harmed(pro
     (folder / "mycompany/parts.py").write_text("harmed")
     assert delivered_from(project, archive).read_bytes() == first
     zipped(project, "eggs.zip", {**FILES, "data/text.txt": "changed"})
-    assert in_one_process(project, [delivered_from(project, archive)], PRINT) == [RAN[0].replace("beside", "changed"), "[]"]
+    assert in_one_process(project, [delivered_from(project, archive)], PRINT) == [
+        RAN[0].replace("beside", "changed"),
+        "[]",
+    ]
     assert not [path for path in (project.home / "cache/unpacked").iterdir() if path.name.startswith("tmp-")]
 
 
@@ -147,7 +168,9 @@ def test_a_root_that_lies_deeper_in_a_zip_file_travels(project: Project) -> None
 
 
 def test_a_single_module_in_a_zip_file_is_a_root(project: Project) -> None:
-    archive = zipped(project, "eggs.zip", {"tool.py": "class Tool:\n    def run(self):\n        return __name__\n"}, folder="")
+    archive = zipped(
+        project, "eggs.zip", {"tool.py": "class Tool:\n    def run(self):\n        return __name__\n"}, folder=""
+    )
     file = delivered_from(project, archive, job="tool:Tool()")
     assert in_one_process(project, [file], "print(jobs[0].run())") == ["my_job__1_0_0.tool"]
 

@@ -20,7 +20,7 @@ __all__ = ["distributions_in", "metadata_files", "missing_files"]
 _FILES = frozenset({"METADATA", "PKG-INFO", "entry_points.txt"})
 
 
-def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
+def metadata_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Iterator[tuple[str, str, Path]]:
     """Of each distribution: the path that a file of its metadata has in a package, where it lies, and in which folder."""
     if roots.prefix:
         folder = Path(sys.modules[roots.prefix.partition(".")[0]].__path__[0])
@@ -31,10 +31,7 @@ def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
         return
     from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
-    from .installed_distributions import distributions_by_module
-
-    brought = distributions_by_module()
-    for name in sorted({one for root in roots.names if root != "tg" for one in brought.get(root, ())}):
+    for name in sorted({name for _, name in _brought(roots, portions)}):
         found = distribution(name)
         for file in found.files or ():
             if file.name in _FILES and file.parent.name.endswith((".dist-info", ".egg-info")):
@@ -50,23 +47,46 @@ def missing_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Ite
         return
     from importlib.metadata import distribution
 
+    for root, name in _brought(roots, portions):
+        gone = []
+        for file in distribution(name).files or ():
+            ours = file.parts[0] == root and file.suffix not in (".pyc", ".pyo")
+            place = str(file.locate())
+            if ours and any(place.startswith(f"{portion}{os.sep}") for portion in portions[root]):
+                gone += [] if os.path.lexists(place) else [place]
+        if gone:
+            more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
+            yield (
+                f"{root}/ is only partly installed: {name} has brought {gone[0]}{more}, gone since. What needs them fails where "
+                f"the package lands as it does here. Install {name} again if anything does."
+            )
+
+
+def _brought(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> list[tuple[str, str]]:
+    """The roots, each with the names of the distributions that it is from."""
     from .installed_distributions import distributions_by_module
 
     brought = distributions_by_module()
+    found = []
     for root in roots.names:
-        for name in brought.get(root, ()) if root != "tg" else ():
-            gone = []
-            for file in distribution(name).files or ():
-                ours = file.parts[0] == root and file.suffix not in (".pyc", ".pyo")
-                place = str(file.locate())
-                if ours and any(place.startswith(f"{portion}{os.sep}") for portion in portions[root]):
-                    gone += [] if os.path.lexists(place) else [place]
-            if gone:
-                more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
-                yield (
-                    f"{root}/ is only partly installed: {name} has brought {gone[0]}{more}, gone since. What needs them fails where "
-                    f"the package lands as it does here. Install {name} again if anything does."
-                )
+        if root != "tg":
+            names = brought.get(root) or _editable({os.path.realpath(one.parent) for one in portions[root]})
+            found += [(root, name) for name in names]
+    return found
+
+
+def _editable(folders: set[str]) -> list[str]:
+    """The distributions that have put one of these folders on `sys.path`: by a `.pth` file, which is all that they have installed."""
+    from importlib.metadata import distributions
+
+    found = set()
+    for distribution in distributions():
+        for file in distribution.files or ():
+            if file.suffix == ".pth" and Path(str(file.locate())).is_file():
+                lines = file.read_text("utf-8").splitlines()
+                if any(os.path.isabs(line) and os.path.realpath(line) in folders for line in lines):
+                    found.add(str(distribution.metadata["Name"]))
+    return sorted(found)
 
 
 def distributions_in(paths: Iterable[str]) -> tuple[str, ...]:

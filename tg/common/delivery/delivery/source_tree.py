@@ -72,7 +72,9 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
-        files.update({path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots)})
+        files.update(
+            {path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots, portions)}
+        )
         warnings += missing_files(roots, portions)
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
