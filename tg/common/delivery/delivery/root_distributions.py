@@ -15,23 +15,35 @@ from pathlib import Path
 from ..runtime.distributions import FOLDER, normalised
 from ..runtime.roots import Roots
 
-__all__ = ["distributions_in", "metadata_files", "missing_files"]
+__all__ = ["distributions_in", "distributions_of", "metadata_files", "missing_files"]
 
 _FILES = frozenset({"METADATA", "PKG-INFO", "entry_points.txt"})
 
 
-def metadata_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Iterator[tuple[str, str, Path]]:
+def distributions_of(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> list[tuple[str, str]]:
+    """The roots that distributions are known of, each with the name of one; those of a package have brought what they have."""
+    if roots.prefix or len(roots.names) == 1:
+        return []
+    from .installed_distributions import distributions_by_module
+
+    brought = distributions_by_module()
+    found = []
+    for root in roots.names:
+        if root != "tg":
+            names = brought.get(root) or _editable({os.path.realpath(one.parent) for one in portions[root]})
+            found += [(root, name) for name in names]
+    return found
+
+
+def metadata_files(roots: Roots, distributions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, Path]]:
     """Of each distribution: the path that a file of its metadata has in a package, where it lies, and in which folder."""
     if roots.prefix:
         folder = Path(sys.modules[roots.prefix.partition(".")[0]].__path__[0])
         for there in sorted(folder.glob(f"{FOLDER}/*/*")):
             yield there.relative_to(folder).as_posix(), str(there), there.parent
-        return
-    if len(roots.names) == 1:
-        return
-    from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
+    for name in sorted({name for _, name in distributions}):
+        from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
-    for name in sorted({name for _, name in _brought(roots, portions)}):
         found = distribution(name)
         for file in found.files or ():
             if file.name in _FILES and file.parent.name.endswith((".dist-info", ".egg-info")):
@@ -41,13 +53,11 @@ def metadata_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> It
                     yield f"{FOLDER}/{name}-{found.version}.dist-info/{kind}", str(place), place.parent
 
 
-def missing_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
+def missing_files(distributions: Iterable[tuple[str, str]], portions: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
     """What is to be said of roots that are only partly installed: files that their distribution has brought, and that are gone."""
-    if roots.prefix or len(roots.names) == 1:
-        return
-    from importlib.metadata import distribution
+    for root, name in distributions:
+        from importlib.metadata import distribution
 
-    for root, name in _brought(roots, portions):
         gone = []
         for file in distribution(name).files or ():
             ours = file.parts[0] == root and file.suffix not in (".pyc", ".pyo")
@@ -62,31 +72,23 @@ def missing_files(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> Ite
             )
 
 
-def _brought(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> list[tuple[str, str]]:
-    """The roots, each with the names of the distributions that it is from."""
-    from .installed_distributions import distributions_by_module
-
-    brought = distributions_by_module()
-    found = []
-    for root in roots.names:
-        if root != "tg":
-            names = brought.get(root) or _editable({os.path.realpath(one.parent) for one in portions[root]})
-            found += [(root, name) for name in names]
-    return found
-
-
 def _editable(folders: set[str]) -> list[str]:
     """The distributions that have put one of these folders on `sys.path`: by a `.pth` file, which is all that they have installed."""
+    files = {path for entry in sys.path for path in Path(entry).glob("*.pth")}
+    naming = {path.name for path in files if any(os.path.realpath(line) in folders for line in _folders_in(path))}
+    if not naming:
+        return []
     from importlib.metadata import distributions
 
-    found = set()
-    for distribution in distributions():
-        for file in distribution.files or ():
-            if file.suffix == ".pth" and Path(str(file.locate())).is_file():
-                lines = file.read_text("utf-8").splitlines()
-                if any(os.path.isabs(line) and os.path.realpath(line) in folders for line in lines):
-                    found.add(str(distribution.metadata["Name"]))
+    found = {str(one.metadata["Name"]) for one in distributions() if naming & {file.name for file in one.files or ()}}
     return sorted(found)
+
+
+def _folders_in(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if os.path.isabs(line)]
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def distributions_in(paths: Iterable[str]) -> tuple[str, ...]:

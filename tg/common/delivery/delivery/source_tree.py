@@ -23,7 +23,7 @@ from pathlib import Path
 from ..runtime.errors import UndeliverableSource
 from ..runtime.roots import Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
-from .root_distributions import distributions_in, metadata_files, missing_files
+from .root_distributions import distributions_in, distributions_of, metadata_files, missing_files
 from .shared_library import LIBRARY_NAME, foreign_machine
 from .zipped_roots import unpacked
 
@@ -72,10 +72,10 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
-        files.update(
-            {path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots, portions)}
-        )
-        warnings += missing_files(roots, portions)
+        distributions = distributions_of(roots, portions)
+        for path, location, folder in metadata_files(roots, distributions):
+            files[path] = SourceFile(path, location, folder)
+        warnings += missing_files(distributions, portions)
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
 
