@@ -452,11 +452,32 @@ def test_names_in_what_cython_has_made_are_told_as_a_guess(company: Project, pac
     ) in told
 
 
+def test_a_module_of_cython_enters_itself_by_its_old_name_and_is_told(company: Project) -> None:
+    """The first version that is loaded does; each version works with its own all the same."""
+    entering = """
+    PyObject *modules = PyImport_GetModuleDict();
+    if (!PyDict_GetItemString(modules, "mycompany.fast"))
+        PyDict_SetItemString(modules, "mycompany.fast", module);
+    """
+    source = (
+        MODULE.replace("PyObject *made", entering + "PyObject *made")
+        + '\nconst char mark[] = "__pyx_module_is_main_";\n'
+    )
+    extension(company.folder / "mycompany", "fast", source)
+    files, told = zip(*(make(company, version) for version in ("1.0.0", "2.0.0")), strict=True)
+    assert f"mycompany/fast{SUFFIX} enters itself into sys.modules as mycompany.fast as well" in told[0]
+    printed = in_one_process(
+        company, list(files), "print([job.run() for job in jobs], sys.modules['mycompany.fast'].__name__)"
+    )
+    runs = "[('my_job__1_0_0.mycompany.fast', 1), ('my_job__2_0_0.mycompany.fast', 1)]"
+    assert printed == [f"{runs} my_job__1_0_0.mycompany.fast"]
+
+
 def test_classes_that_carry_their_old_name_load_and_cannot_be_pickled_there(company: Project) -> None:
     extension(company.folder / "mycompany", "fast", of_type="mycompany.fast.Point")
     file, told = make(company, job="mycompany.fast:Point()")
     assert (
-        "calls what it has by names such as mycompany.fast.Point, where the package lands too: objects of such a class cannot be "
+        "calls what it has by names such as mycompany.fast.Point, where the package lands too: objects of such classes cannot be "
         "pickled there"
     ) in told
     printed = in_one_process(

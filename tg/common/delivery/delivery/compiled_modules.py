@@ -6,7 +6,7 @@ by the last part of the name. Three things are compiled in:
 1. Absolute imports. `PyImport_ImportModule("mycompany.x")` finds nothing where the package lands. A text between two zero
    bytes that is the name of a module of the tree is taken for one.
 2. Names of classes (`tp_name`), and of the module itself. They say `mycompany.fast.Point` there as well, so objects of such a
-   class cannot be pickled there.
+   class cannot be pickled there; and a module of Cython enters itself into `sys.modules` by the name it was compiled with.
 3. The place of libraries beside the root (`$ORIGIN/../mycompany.libs`), which do not travel.
 
 Cython since 3.1 keeps its texts in one piece without borders, since 3.2 packed as well, and what it looks up absolutely and
@@ -30,7 +30,8 @@ from .wheel_tag import PURE, WheelTag
 
 __all__ = ["CompiledCode", "CompiledFile"]
 
-_GENERATED = b"__pyx_", b"CPyStatic", b"__mypyc"
+_CYTHON = b"__pyx_"
+_GENERATED = _CYTHON, b"CPyStatic", b"__mypyc"
 """What code has that was generated of Python: by Cython, by mypyc. Its texts are no texts of C."""
 _UNPACKED_BYTES = 16 * 1024 * 1024
 _LONGEST_NAME = 256
@@ -89,29 +90,38 @@ class CompiledCode:
 
     def warnings(self, needed: frozenset[str]) -> Iterator[str]:
         """What may fail, and what will in those that the payload does not need, as far as can be seen."""
-        carrying: list[tuple[CompiledFile, str]] = []
         for one in self.files:
             if one.module not in needed:
                 yield from self._failing(
                     one, "It travels as it is; nothing that the payload is seen to need imports it"
                 )
-            exact = self._names(one)
-            carrying += [(one, name) for name in sorted(exact - self.modules)[:1]]
-            guessed = sorted(self._guessed(one) - exact)
+            guessed = sorted(self._guessed(one) - self._names(one))
             if guessed:
                 yield (
                     f"{one.location} has the names {_listed(guessed)} compiled in. Where the package lands no module has them; if it "
                     f"imports by them, it fails, or gets those that are loaded under that name. {self._remedy(one)}"
                 )
+        yield from self._carried_names()
+        yield from self._shared_between_versions()
+
+    def _carried_names(self) -> Iterator[str]:
+        """One warning for all that have them: most extension modules do, and most payloads do not mind."""
+        carrying = [(one, name) for one in self.files for name in sorted(self._names(one) - self.modules)[:1]]
         if carrying:
             first, name = carrying[0]
-            others = len({one.module for one, _ in carrying} - {first.module})
-            more = f" So do {others} more compiled modules." if others else ""
+            root = first.file.path.partition("/")[0]
             yield (
-                f"{first.location} calls what it has by names such as {name}, where the package lands too: objects of such a class "
-                f"cannot be pickled there, as a result or for another process.{more} If they have to be: {self._remedy(first)}"
+                f"{first.location}{_and_more(len(carrying))} what it has by names such as {name}, where the package lands too: objects "
+                f"of such classes cannot be pickled there, as a result or for another process. Where they have to be, declare the "
+                f"distribution of {root} as a dependency and leave {root!r} out of roots."
             )
-        yield from self._shared_between_versions()
+        entering = [one for one in self.files if one.module in self._names(one) and _CYTHON in one.file.data]
+        if entering:
+            yield (
+                f"{entering[0].location} enters itself into sys.modules as {entering[0].module} as well, where nothing has that name yet: "
+                f"a module that Cython has made{_so_do(len(entering))}. A program that uses the package and {entering[0].module} itself has "
+                f"to import the latter first."
+            )
 
     def _failing(self, one: CompiledFile, which: str) -> Iterator[str]:
         which = f", {which}." if which.startswith("and") else f". {which}."
@@ -233,6 +243,14 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
             continue
         if unpacker.eof:
             yield text
+
+
+def _and_more(count: int) -> str:
+    return f" and {count - 1} more compiled modules call" if count > 1 else " calls"
+
+
+def _so_do(count: int) -> str:
+    return f", as {count - 1} more are" if count > 1 else ""
 
 
 def _listed(names: Iterable[str]) -> str:
