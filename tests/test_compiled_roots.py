@@ -59,7 +59,7 @@ def make(
 import sys
 sys.stderr = sys.stdout
 from {module} import *
-from tg.common.delivery.delivery import Packaging
+from tg.common.delivery.delivery import DependencyList, Packaging
 packaging = Packaging('my_job', {version!r}, dict(job={expression}))
 packaging.silent = True
 {setting}
@@ -552,3 +552,10 @@ def test_readers_of_earlier_releases_refuse_what_another_python_has_compiled(com
     assert facts["format"] == 1
     assert facts["python"]["requires"].endswith(",=={}.{}.*".format(*sys.version_info[:2]))
     assert os.path.basename(file).count("-") == 4
+
+
+def test_dependencies_that_are_to_be_found_cannot_be_read_in_compiled_code(company: Project) -> None:
+    _, told = make(company)
+    assert "cannot be read" not in told
+    _, told = make(company, setting="packaging.dependencies = (DependencyList.inferred(),)")
+    assert "is compiled, and what it imports cannot be read" in told

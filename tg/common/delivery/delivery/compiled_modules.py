@@ -88,8 +88,17 @@ class CompiledCode:
             if one.module in needed:
                 yield from self._failing(one, "and the payload needs it")
 
-    def warnings(self, needed: frozenset[str]) -> Iterator[str]:
-        """What may fail, and what will in those that the payload does not need, as far as can be seen."""
+    def warnings(self, needed: frozenset[str], *, inferred: bool) -> Iterator[str]:
+        """What may fail, and what will in those that the payload does not need, as far as can be seen.
+
+        `inferred`: dependencies were to be found, which compiled code does not tell of.
+        """
+        unread = [one for one in self.files if inferred and one.module in needed]
+        if unread:
+            yield (
+                f"{unread[0].location}{f' and {len(unread) - 1} more' if len(unread) > 1 else ''} is compiled, and what it imports cannot "
+                f"be read. What it needs and no source imports, DependencyList.inferred(also=[...]) names."
+            )
         for one in self.files:
             if one.module not in needed:
                 yield from self._failing(

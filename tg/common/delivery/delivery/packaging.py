@@ -124,7 +124,7 @@ class Packaging:
             *tree.warnings,
             *_source_warnings(snapshot, broken),
             *_portion_warnings(tree, plan.closure),
-            *plan.compiled.warnings(plan.closure.modules),
+            *plan.compiled.warnings(plan.closure.modules, inferred=settings.inferred is not None),
         ):
             Logger.warning(warning)
         self.package_location = location
