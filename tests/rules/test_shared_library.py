@@ -52,10 +52,16 @@ def test_another_machines_files_are_known_by_how_they_begin(header: bytes, whose
     assert foreign_machine(header) == whose
 
 
-@pytest.mark.parametrize(
-    ("name", "is_library"),
-    [("a.so", True), ("a.cpython-311-x86_64-linux-gnu.so", True), ("liba.so.1.2", True), ("a.pyd", True), ("a.dylib", True)]
-    + [("a.py", False), ("a.so.txt", False), ("aso", False), ("a.sox", False)],
-)
-def test_libraries_are_known_by_how_their_names_end(name: str, is_library: bool) -> None:
-    assert bool(LIBRARY_NAME.search(name)) is is_library
+def test_libraries_are_known_by_how_their_names_end() -> None:
+    names = (
+        "a.so",
+        "a.cpython-311-x86_64-linux-gnu.so",
+        "liba.so.1.2",
+        "a.pyd",
+        "a.dylib",
+        "a.py",
+        "a.so.txt",
+        "aso",
+        "a.sox",
+    )
+    assert [name for name in names if LIBRARY_NAME.search(name)] == list(names[:5])

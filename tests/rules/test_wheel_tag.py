@@ -13,7 +13,9 @@ LINUX = WheelTag("cp311", "cp311", "linux_x86_64")
 MAC = WheelTag("cp311", "cp311", "macosx_11_0_arm64")
 
 
-@pytest.mark.parametrize("text", ["py3-none-any", "cp311-cp311-linux_x86_64", "cp313-cp313t-macosx_11_0_arm64", "py3-none-linux_i686"])
+@pytest.mark.parametrize(
+    "text", ["py3-none-any", "cp311-cp311-linux_x86_64", "cp313-cp313t-macosx_11_0_arm64", "py3-none-linux_i686"]
+)
 def test_what_was_written_is_read_again(text: str) -> None:
     tag = WheelTag.parse(text)
     assert str(tag) == text

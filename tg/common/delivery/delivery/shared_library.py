@@ -53,7 +53,7 @@ class SharedLibrary:
                 tuple(_text(data, strings + value) for tag, value in entries if tag == _NEEDED),
                 tuple(one for path in paths for one in path.split(":") if one),
             )
-        except (struct.error, ValueError, IndexError):
+        except (struct.error, ValueError, IndexError, OverflowError):
             return cls((), ())
 
 
