@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from services import Missing, given
 
 SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 
@@ -47,24 +47,22 @@ PyMODINIT_FUNC PyInit_%(name)s(void) { return PyModule_Create(&definition); }
 
 
 @functools.cache
-def _compiler() -> list[str] | None:
+def _compiler() -> str | Missing:
     named = shlex.split(sysconfig.get_config_var("CC") or "cc")[:1]
     found = next((path for name in (*named, "gcc", "cc") if (path := shutil.which(name))), None)
-    return [found] if found else None
+    return found or Missing("there is no C compiler here (gcc or cc)")
 
 
 def build(file: Path, source: str, *options: str) -> Path:
-    """Compile C source to a shared library. Where there is no compiler the test is skipped; CI has one."""
-    compiler = _compiler()
-    if compiler is None:
-        pytest.skip("there is no C compiler here (gcc or cc)")
+    """Compile C source to a shared library. Without a compiler the test is skipped, as `given` does."""
+    compiler = given(_compiler())
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".c") as written:
         written.write(source)
         written.flush()
         flags = ["-shared", "-fPIC", "-O1", *_system_flags(), f"-I{sysconfig.get_path('include')}"]
         done = subprocess.run(
-            [*compiler, *flags, written.name, "-o", str(file), *options], capture_output=True, text=True, timeout=120
+            [compiler, *flags, written.name, "-o", str(file), *options], capture_output=True, text=True, timeout=120
         )
     assert done.returncode == 0, done.stderr
     return file
