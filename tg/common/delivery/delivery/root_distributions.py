@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import sys
@@ -58,12 +59,14 @@ def missing_files(distributions: Iterable[tuple[str, str]], portions: Mapping[st
     for root, name in distributions:
         from importlib.metadata import distribution
 
+        found = distribution(name)
         gone = []
-        for file in distribution(name).files or ():
-            ours = file.parts[0] == root and file.suffix not in (".pyc", ".pyo")
-            place = str(file.locate())
-            if ours and any(place.startswith(f"{portion}{os.sep}") for portion in portions[root]):
-                gone += [] if os.path.lexists(place) else [place]
+        # Not `files`, which leaves out what is gone, since Python 3.12.
+        for path, *_ in csv.reader((found.read_text("RECORD") or "").splitlines()):
+            place = os.path.abspath(str(found.locate_file(path)))
+            if path.startswith(f"{root}/") and not path.endswith((".pyc", ".pyo")):
+                ours = any(place.startswith(f"{portion}{os.sep}") for portion in portions[root])
+                gone += [place] if ours and not os.path.lexists(place) else []
         if gone:
             more = f" and {len(gone) - 1} more files" if len(gone) > 1 else ""
             yield (
