@@ -473,6 +473,15 @@ def test_a_module_of_cython_enters_itself_by_its_old_name_and_is_told(company: P
     assert printed == [f"{runs} my_job__1_0_0.mycompany.fast"]
 
 
+def test_a_module_that_mypyc_has_put_beside_the_root_is_missed(company: Project) -> None:
+    extension(company.folder / "mycompany", "fast", imports="0123abcd__mypyc")
+    _, told = make(company, fails=True)
+    assert (
+        "needs the module 0123abcd__mypyc, which mypyc has put beside the root, and which will not be delivered, and the payload "
+        "needs it. Deliver the source that it was made of, or declare the distribution of mycompany as a dependency"
+    ) in told
+
+
 def test_classes_that_carry_their_old_name_load_and_cannot_be_pickled_there(company: Project) -> None:
     extension(company.folder / "mycompany", "fast", of_type="mycompany.fast.Point")
     file, told = make(company, job="mycompany.fast:Point()")

@@ -10,7 +10,7 @@ by the last part of the name. Three things are compiled in:
 3. The place of libraries beside the root (`$ORIGIN/../mycompany.libs`), which do not travel.
 
 Cython since 3.1 keeps its texts in one piece without borders, since 3.2 packed as well, and what it looks up absolutely and
-relatively looks the same in it. What is found there is a guess, and is told as one.
+relatively looks the same in it; texts of Rust have no borders either. What is found there is a guess, and is told as one.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from .wheel_tag import PURE, WheelTag
 __all__ = ["CompiledCode", "CompiledFile"]
 
 _CYTHON = b"__pyx_"
-_GENERATED = _CYTHON, b"CPyStatic", b"__mypyc"
-"""What code has that was generated of Python: by Cython, by mypyc. Its texts are no texts of C."""
+_MYPYC = b"__mypyc\0"
+_GENERATED = _CYTHON, b"CPyStatic", _MYPYC, b"pyo3"
+"""What code has that Cython or mypyc has generated, or that is of Rust: its texts are no texts of C."""
 _UNPACKED_BYTES = 16 * 1024 * 1024
 _LONGEST_NAME = 256
 _NAMES_SHOWN = 3
@@ -140,6 +141,11 @@ class CompiledCode:
                 f"{one.location} is compiled with the absolute name{'s' * (len(imported) > 1)} {_listed(imported)}, which no module "
                 f"has where the package lands{which} {self._remedy(one)}"
             )
+        for name in _modules_of_mypyc(one.file.data) if one.module else ():
+            yield (
+                f"{one.location} needs the module {name}, which mypyc has put beside the root, and which will not be "
+                f"delivered{which} {self._remedy(one, 'Deliver the source that it was made of')}"
+            )
         for needed, place in self._libraries(one):
             if not self._travels(place):
                 root = one.file.path.partition("/")[0]
@@ -154,11 +160,23 @@ class CompiledCode:
 
     def _names(self, one: CompiledFile) -> frozenset[str]:
         """Texts of C that are dotted names below a root: of modules, or of what is in them."""
-        if one.module is None:
-            return frozenset()
-        pattern = rb"(?<![ -~])((?:%b)(?:\.[A-Za-z_][A-Za-z0-9_]*)+)\0" % self._root_pattern
-        found = {name.decode() for name in re.findall(pattern, one.file.data)}
-        return frozenset(name for name in found if self._has(name))
+        return self._all_names.get(one.file.path, frozenset())
+
+    @cached_property
+    def _all_names(self) -> Mapping[str, frozenset[str]]:
+        """Of each extension module, by its path. What comes before a name is looked at last: so it takes a hundredth of the time."""
+        found: dict[str, frozenset[str]] = {}
+        for one in self.files:
+            if one.module is not None:
+                data = one.file.data
+                matches = (
+                    match
+                    for root in self.roots.names
+                    for match in re.finditer(rb"%b(?:\.[A-Za-z_][A-Za-z0-9_]*)+\0" % re.escape(root.encode()), data)
+                )
+                texts = {match[0][:-1].decode() for match in matches if not _is_printable(data, match.start() - 1)}
+                found[one.file.path] = frozenset(text for text in texts if self._has(text))
+        return found
 
     def _has(self, name: str) -> bool:
         """Whether a dotted name is that of a module of the tree, or of something in one."""
@@ -167,23 +185,20 @@ class CompiledCode:
         return bool(name)
 
     def _guessed(self, one: CompiledFile) -> set[str]:
-        """Names of other modules that stand somewhere in code that was generated of Python."""
+        """Names of other modules that stand somewhere in code whose texts have no ends."""
         if one.module is None or not any(mark in one.file.data for mark in _GENERATED):
             return set()
         found = set()
         for text in (one.file.data, *_unpacked(one.file.data)):
-            for match in re.finditer(rb"(?:%b)\.(?=[A-Za-z_])" % self._root_pattern, text):
-                name = text[match.start() : match.start() + _LONGEST_NAME].decode("latin-1")
-                # Texts may run into each other, so the name ends where a module's does.
-                ends = (name[:end] for end in range(len(name), match.end() - match.start(), -1))
-                module = next((name for name in ends if name in self.modules), None)
-                if module is not None and not f"{one.module}.".startswith(f"{module}."):
-                    found.add(module)
+            for root in self.roots.names:
+                for match in re.finditer(rb"%b\.(?=[A-Za-z_])" % re.escape(root.encode()), text):
+                    name = text[match.start() : match.start() + _LONGEST_NAME].decode("latin-1")
+                    # Texts may run into each other, so the name ends where a module's does.
+                    ends = (name[:end] for end in range(len(name), len(root) + 1, -1))
+                    module = next((name for name in ends if name in self.modules), None)
+                    if module is not None and not f"{one.module}.".startswith(f"{module}."):
+                        found.add(module)
         return found
-
-    @cached_property
-    def _root_pattern(self) -> bytes:
-        return b"|".join(re.escape(root.encode()) for root in self.roots.names)
 
     def _libraries(self, one: CompiledFile) -> Iterator[tuple[str, str]]:
         """The libraries that a file needs and finds beside itself (`$ORIGIN`): as it names them, and where they are."""
@@ -237,6 +252,15 @@ def _is_binary(data: bytes) -> bool:
 
 def _has_init(data: bytes, stem: str) -> bool:
     return b"PyInit_%b\0" % stem.encode() in data
+
+
+def _is_printable(data: bytes, position: int) -> bool:
+    return position >= 0 and 32 <= data[position] < 127
+
+
+def _modules_of_mypyc(data: bytes) -> list[str]:
+    """The modules with the code of several others, that mypyc makes: each of those is found by an absolute name."""
+    return sorted({name.decode() for name in re.findall(rb"\0([a-z0-9_]+__mypyc)\0", data)}) if _MYPYC in data else []
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
