@@ -194,6 +194,18 @@ def test_a_root_can_be_a_single_compiled_module(project: Project) -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", [SUFFIX, ".so"])
+def test_a_package_can_be_compiled_itself(project: Project, suffix: str) -> None:
+    built = extension(project.folder / "mycompany", "mycompany", suffix=suffix)
+    built.rename(built.with_name(f"__init__{suffix}"))
+    project.write(
+        "mycompany/job.py", "import mycompany\nclass Job:\n    def run(self):\n        return mycompany.count()\n"
+    )
+    file, _ = make(project)
+    assert f"-cp{VERSION}-cp{VERSION}" in file.name
+    assert in_one_process(project, [file], "print(jobs[0].run(), 'mycompany' in sys.modules)") == ["1 False"]
+
+
 def test_pip_installs_it_here_and_nowhere_else(company: Project) -> None:
     file, _ = make(company)
     there = company.elsewhere / "site"

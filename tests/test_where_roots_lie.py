@@ -108,6 +108,7 @@ def test_a_legacy_editable_install_travels(project: Project, distribution: Path)
     file, _ = make(project, job="start:Model()")
     assert in_one_process(project, [file], PRINT) == RAN
     assert members(file) == ["mycompany/__init__.py", "mycompany/data/text.txt", "mycompany/parts.py"]
+    assert "my_job__1_0_0/distributions/their-dist-1.5.dist-info/METADATA" in zipfile.ZipFile(file).namelist()
 
 
 def test_a_src_layout_travels_without_what_lies_around_it(project: Project, distribution: Path) -> None:
@@ -142,6 +143,16 @@ def test_a_root_in_a_zip_file_or_an_egg_travels(project: Project, name: str, set
     file = delivered_from(project, archive, settings=settings)
     assert in_one_process(project, [file], PRINT) == RAN
     assert members(file) == ["mycompany/__init__.py", "mycompany/data/text.txt", "mycompany/parts.py"]
+
+
+def test_a_root_in_an_egg_knows_its_own_version(project: Project) -> None:
+    knows = "from importlib.metadata import version\nclass Model:\n    def run(self):\n        return version('their-dist')\n"
+    archive = zipped(project, "their_dist-1.5-py3.11.egg", {"__init__.py": knows})
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("EGG-INFO/PKG-INFO", "Metadata-Version: 2.1\nName: their-dist\nVersion: 1.5\n")
+        opened.writestr("EGG-INFO/top_level.txt", "mycompany\nother\n")
+    file = delivered_from(project, archive)
+    assert in_one_process(project, [file], "print(jobs[0].run())") == ["1.5"]
 
 
 def test_what_a_zip_file_holds_is_unpacked_once_and_again_when_it_was_harmed(project: Project) -> None:

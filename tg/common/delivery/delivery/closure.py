@@ -52,8 +52,9 @@ class Closure:
         while waiting:
             name = waiting.pop()
             asked.add(name)
-            while name and name not in known:  # a name in a module, or a package without __init__.py
+            while name and name not in known:  # a name in a module, a compiled one, or a package without __init__.py
                 name = name.rpartition(".")[0]
+                asked.add(name)
             if name in files or name not in known:
                 continue
             file = files[name] = known[name]

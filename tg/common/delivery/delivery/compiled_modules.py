@@ -239,10 +239,10 @@ def _compiled(file: SnapshotFile) -> CompiledFile | None:
         return None
     suffix = next((one for one in sorted(EXTENSION_SUFFIXES, key=len, reverse=True) if name.endswith(one)), None)
     stem = name[: -len(suffix)] if suffix else ""
-    if suffix is None or not stem.isidentifier() or (suffix.count(".") == 1 and not _has_init(file.data, stem)):
+    module = ".".join([*folder.split("/"), stem] if folder else [stem]).removesuffix(".__init__")
+    if suffix is None or not stem.isidentifier() or (suffix.count(".") == 1 and not _has_init(file.data, module)):
         return CompiledFile(file, None)
-    module = ".".join([*folder.split("/"), stem]) if folder else stem
-    return CompiledFile(file, module.removesuffix(".__init__"), suffix.startswith(".abi3."))
+    return CompiledFile(file, module, suffix.startswith(".abi3."))
 
 
 def _is_binary(data: bytes) -> bool:
@@ -250,8 +250,8 @@ def _is_binary(data: bytes) -> bool:
     return b"\0" in data[:64]
 
 
-def _has_init(data: bytes, stem: str) -> bool:
-    return b"PyInit_%b\0" % stem.encode() in data
+def _has_init(data: bytes, module: str) -> bool:
+    return b"PyInit_%b\0" % module.rpartition(".")[2].encode() in data
 
 
 def _is_printable(data: bytes, position: int) -> bool:

@@ -12,9 +12,14 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runtime.distributions import FOLDER, normalised
 from ..runtime.roots import Roots
+from .zipped_roots import unpacked
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 __all__ = ["distributions_in", "distributions_of", "metadata_files", "missing_files"]
 
@@ -46,12 +51,11 @@ def metadata_files(roots: Roots, distributions: Iterable[tuple[str, str]]) -> It
         from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
         found = distribution(name)
-        for file in found.files or ():
-            if file.name in _FILES and file.parent.name.endswith((".dist-info", ".egg-info")):
-                place = Path(os.path.abspath(str(file.locate())))
-                if place.is_file():
-                    kind = "METADATA" if file.name == "PKG-INFO" else file.name
-                    yield f"{FOLDER}/{name}-{found.version}.dist-info/{kind}", str(place), place.parent
+        folder_of_metadata = _metadata_folder(found, name)
+        for place in sorted(folder_of_metadata.iterdir()) if folder_of_metadata is not None else ():
+            if place.name in _FILES:
+                kind = "METADATA" if place.name == "PKG-INFO" else place.name
+                yield f"{FOLDER}/{name}-{found.version}.dist-info/{kind}", str(place), place.parent
 
 
 def missing_files(distributions: Iterable[tuple[str, str]], portions: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
@@ -73,6 +77,22 @@ def missing_files(distributions: Iterable[tuple[str, str]], portions: Mapping[st
                 f"{root}/ is only partly installed: {name} has brought {gone[0]}{more}, gone since. What needs them fails where "
                 f"the package lands as it does here. Install {name} again if anything does."
             )
+
+
+def _metadata_folder(found: Distribution, name: str) -> Path | None:
+    """Where the metadata of a distribution lies: as a wheel is installed, as setuptools leaves it, or in an egg."""
+    above = str(found.locate_file(""))
+    stems = dict.fromkeys((name, name.replace("-", "_"), normalised(name).replace("-", "_")))
+    names = [f"{stem}-{found.version}.dist-info" for stem in stems]
+    names += [f"{stem}{version}.egg-info" for stem in stems for version in ("", f"-{found.version}")]
+    listed = {file.parts[0] for file in found.files or () if len(file.parts) == 2 and file.name in _FILES}
+    own = [one for one in sorted(listed) if one.endswith((".dist-info", ".egg-info"))]
+    for one in (*own, *names, "EGG-INFO"):
+        folder = os.path.join(above, one)
+        place = Path(os.path.abspath(folder)) if os.path.isdir(folder) else unpacked(folder)
+        if place is not None:
+            return place
+    return None
 
 
 def _editable(folders: set[str]) -> list[str]:
