@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import py_compile
 import textwrap
 import zipfile
 from pathlib import Path
@@ -233,16 +234,16 @@ def test_a_credential_in_a_root_stops_the_build(company: Project) -> None:
         ("['resources']", "is not a name that a package's root can have"),
         ("['my-company']", "is not a name that a package's root can have"),
         ("['nowhere']", "root 'nowhere' cannot be imported here"),
-        ("['zipped']", "root 'zipped' is neither a folder nor a file of Python source: "),
+        ("['sourceless']", "root 'sourceless' is neither a folder, nor a module in a file or a zip file, but "),
     ],
 )
 def test_what_cannot_be_a_root_is_refused(company: Project, roots: str, said: str) -> None:
     company.write("tg/my/job.py", "class Job:\n    def run(self):\n        pass\n")
-    with zipfile.ZipFile(company.elsewhere / "zipped.zip", "w") as archive:
-        archive.writestr("zipped/__init__.py", "")
+    source = company.write("sourceless.py", "")
+    py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")))
+    source.unlink()
     told = company.run(
         f"""
-        import sys; sys.path.append({str(company.elsewhere / "zipped.zip")!r})
         from tg.my.job import Job
         from tg.common.delivery.delivery import Packaging
         Packaging('my_job', '1.0.0', dict(job=Job()), roots={roots}).make_package()

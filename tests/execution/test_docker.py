@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extensions import extension
 from projects import REPOSITORY, Project
 
 from tg.common.delivery.execution import DockerExecutor
@@ -96,6 +98,25 @@ def test_a_result_of_a_class_of_the_tree_is_of_the_local_class(project: Project,
         print(type(result) is Result, result.value)
     """)
     assert printed.splitlines()[-1] == "True 7"
+
+
+def test_a_compiled_root_runs_in_an_image_of_its_python(project: Project, image_cache: Path) -> None:
+    project.write("mycompany/__init__.py", "")
+    extension(project.folder / "mycompany", "fast")
+    project.write(
+        "mycompany/job.py",
+        """
+        from . import fast
+
+        class Job:
+            def run(self):
+                return fast.__name__, fast.count()
+        """,
+    )
+    package = project.deliver("compiled_job", job="mycompany.job:Job()")
+    assert package.name.endswith(f"-{platform.system().lower()}_{platform.machine()}.whl")
+    with DockerExecutor() as executor:
+        assert executor.start(package).result() == ("compiled_job__1_0_0.mycompany.fast", 1)
 
 
 def test_a_job_that_raises_is_told_with_the_traceback_of_there(executor: DockerExecutor, deliver: Deliver) -> None:

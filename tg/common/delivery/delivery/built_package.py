@@ -42,4 +42,6 @@ def read_built_package(file: Path, *, policy: Policy | None = None) -> BuiltPack
         files=tuple(files),
         roots=facts.roots,
         locks={one.path.removeprefix(folder): bytes(one.data).decode() for one in files if one.path.startswith(folder)},
+        tag=str(facts.tag),
+        libc=facts.libc,
     )

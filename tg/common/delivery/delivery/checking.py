@@ -70,6 +70,7 @@ class CheckReport:
                         *found.snapshot.tree.warnings,
                         *_unresolved(found),
                         *_portion_warnings(found),
+                        *found.compiled.warnings(found.closure.modules, inferred=found.settings.inferred is not None),
                     )
                 )
             ),
@@ -141,7 +142,7 @@ def _portion_warnings(found: Examination) -> Iterator[str]:
 
 def _newer(found: Examination) -> Iterator[str]:
     """What the needed modules have that the oldest Python which the package is for does not."""
-    lowest = lowest_python(found.settings.requires_python)
+    lowest = lowest_python(found.compiled.tag.narrowed(found.settings.requires_python))
     for file in found.closure.files:
         for line, what, python in file.newer():
             if release(python) > lowest:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import NamedTuple
 
-from ..runtime.roots import Roots
 from .imports import Import
 from .origins import Origins
 from .relative_names import is_ours
@@ -36,6 +36,8 @@ class Closure:
     files: tuple[SnapshotFile, ...]
     outside: tuple[OutsideImport, ...]
     problems: tuple[str, ...]
+    modules: frozenset[str]
+    """The dotted names that the payload and the closure's imports have asked for; some are of modules, compiled ones too."""
 
     @classmethod
     def of(cls, definitions: Iterable[tuple[str, str]], snapshot: Snapshot, origins: Origins) -> Closure:
@@ -44,13 +46,16 @@ class Closure:
         definitions = sorted(set(definitions))
         known = {name: snapshot.by_path[file.path] for name, file in snapshot.tree.module_files().items()}
         waiting = [module for module, _ in definitions]
+        asked: set[str] = set()
         files: dict[str, SnapshotFile] = {}
         outside: list[OutsideImport] = []
         problems: list[str] = []
         while waiting:
             name = waiting.pop()
-            while name and name not in known:  # a name in a module, or a package without __init__.py
+            asked.add(name)
+            while name and name not in known:  # a name in a module, a compiled one, or a package without __init__.py
                 name = name.rpartition(".")[0]
+                asked.add(name)
             if name in files or name not in known:
                 continue
             file = files[name] = known[name]
@@ -78,11 +83,13 @@ class Closure:
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
                     outside.append(OutsideImport(imported.module + named, place, imported.optional))
-        problems += _stale(definitions, roots, known)
-        return cls(tuple(files.values()), tuple(outside), tuple(problems))
+        problems += _stale(definitions, snapshot, known)
+        return cls(tuple(files.values()), tuple(outside), tuple(problems), frozenset(asked))
 
 
-def _stale(definitions: Iterable[tuple[str, str]], roots: Roots, known: Mapping[str, SnapshotFile]) -> Iterator[str]:
+def _stale(
+    definitions: Iterable[tuple[str, str]], snapshot: Snapshot, known: Mapping[str, SnapshotFile]
+) -> Iterator[str]:
     """What the payload refers to and the files no longer define.
 
     Objects come from memory and source from the disk; what was edited since it was imported may not fit.
@@ -90,7 +97,9 @@ def _stale(definitions: Iterable[tuple[str, str]], roots: Roots, known: Mapping[
     said = "It was changed after it was imported. Import it anew (restart the process), and make the job again."
     for module, name in definitions:
         file = known.get(module)
-        module = roots.here(module)
+        if any(module.replace(".", "/") + suffix in snapshot.by_path for suffix in EXTENSION_SUFFIXES):
+            continue  # compiled, and nobody can read what it defines
+        module = snapshot.tree.roots.here(module)
         if file is None:
             yield f"payload refers to {module}.{name}, but the tree has no module {module} any more. {said}"
             continue

@@ -32,6 +32,7 @@ from .older_python import too_new_in
 from .packaging import Packaging
 from .requirements import check_requirements
 from .wheel import WheelReader
+from .wheel_tag import WheelTag
 
 __all__ = ["Containering"]
 
@@ -130,6 +131,7 @@ class Containering:
         check_requirements(requirements) if requirements else None
         name = self.base_image or f"python:{self.python_version}-slim"
         platform = self._platform(name)
+        _check_compiled(built, self.python_version, platform)
         lock = self._lock(built, requirements, platform)
         if self.renew or BaseImage.remembered(name, platform) is None:
             self._say(f"Looking for the base image {name} for {platform}, which is then kept")
@@ -180,6 +182,20 @@ class Containering:
         else:
             with Engine() as engine:
                 yield engine
+
+
+def _check_compiled(built: BuiltPackage, python_version: str, platform: Platform) -> None:
+    """Raise `ImageProblem` when the image's Python cannot load the compiled code of the package."""
+    tag = WheelTag.parse(built.tag)
+    if tag.is_pure:
+        return
+    python = f"cp{python_version.replace('.', '')}"
+    there = WheelTag(python, python, f"{platform.os}_{platform.machine}")
+    if not tag.fits(there) or (built.libc and built.libc != platform.libc):
+        raise ImageProblem(
+            f"{built.module_name} has code that is compiled for {tag}{f' with {built.libc}' if built.libc else ''}, and the image is to "
+            f"have {there} with {platform.libc}. Set python_version and platform to what it is for, or make it on such a system."
+        )
 
 
 def _tag(version: str) -> str:

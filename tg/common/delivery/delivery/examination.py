@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from ..runtime.errors import UndeliverableSource
 from .choosing_roots import pickle_payload
 from .closure import Closure
+from .compiled_modules import CompiledCode
 from .credentials import credential_file, find_credentials
 from .digests import Digests, hash_in_background
+from .facts import python_satisfies
 from .inferring import Inferred, infer_dependencies
 from .installed_distributions import InstalledDistributions
 from .origins import Origins, distribution_names
@@ -45,6 +47,7 @@ class Examination:
     snapshot: Snapshot
     origins: Origins
     closure: Closure
+    compiled: CompiledCode
     needs: Mapping[str, tuple[str, ...]]
     digests: Callable[[], list[Digests]]
     problems: tuple[str, ...]
@@ -60,17 +63,19 @@ class Examination:
         snapshot = Snapshot(tree)
         try:
             closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
+            compiled = CompiledCode.of(snapshot)
             inferred = _infer(settings, closure, resources)
         except BaseException:
             snapshot.__exit__()
             raise
         problems = [*_place_problems(snapshot), *_credential_problems(settings, snapshot, resources), *closure.problems]
+        problems += [*_compiled_problems(settings, compiled), *compiled.problems(closure.modules)]
         needs = {**settings.needs}
         if inferred is not None and settings.inferred is not None:
             problems += inferred.problems
             needs[settings.inferred] = (*needs.get(settings.inferred, ()), *inferred.requirements)
         left_out = inferred.left_out if inferred else ()
-        return cls(settings, resources, snapshot, origins, closure, needs, digests, tuple(problems), left_out)
+        return cls(settings, resources, snapshot, origins, closure, compiled, needs, digests, tuple(problems), left_out)
 
     def __enter__(self) -> Examination:
         return self
@@ -92,6 +97,15 @@ def _infer(settings: Settings, closure: Closure, resources: Sequence[PickledReso
     if settings.inferred is None:
         return None
     return infer_dependencies(uses_of(closure, resources, InstalledDistributions.here()), settings.requirements())
+
+
+def _compiled_problems(settings: Settings, compiled: CompiledCode) -> Iterable[str]:
+    """What is compiled is for this Python, so the package cannot be for others alone."""
+    if compiled.files and not python_satisfies(settings.requires_python):
+        yield (
+            f"{compiled.files[0].location} is compiled for {compiled.tag}, and requires_python={settings.requires_python!r} leaves this "
+            f"Python out. Make the package with a Python that it is for."
+        )
 
 
 def _place_problems(snapshot: Snapshot) -> Iterable[str]:

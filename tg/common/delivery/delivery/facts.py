@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..environments.platform import libc_here
 from ..runtime.names import UID
+from .wheel_tag import PURE, WheelTag
 
 __all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "lowest_python", "python_satisfies"]
 
@@ -36,7 +38,8 @@ class PackageFacts:
     name of their list, `resources` the payload's keys, `content` and `source` SHA-256 digests in hexadecimal digits: of
     source, payload and needs together, which no UID is part of, and of the source tree alone. `roots` are the top-level
     packages in it, `tg` among them. `built_with` is the Python that
-    made it (`3.11`), this one by default.
+    made it (`3.11`), this one by default. `tag` says which Pythons and platforms its compiled code is for, `libc` with which C
+    library (`glibc`, `musl`); a package without any is pure.
     """
 
     uid: UID
@@ -47,6 +50,8 @@ class PackageFacts:
     content: str
     source: str
     roots: tuple[str, ...] = ("tg",)
+    tag: WheelTag = PURE
+    libc: str = ""
     built_with: str = field(default_factory=lambda: ".".join(map(str, sys.version_info[:2])))
 
     @property
@@ -75,6 +80,11 @@ class PackageFacts:
             "original_tg_import_path": self.original_tg_import_path,
         }
 
+    @property
+    def unfit(self) -> str | None:
+        """Why this Python on this machine cannot run the package; `None` if it can."""
+        return _unfit(self.tag, self.libc, self.requires_python)
+
     def requirements(self) -> list[str]:
         """All dependencies, each once, in their order."""
         return list(dict.fromkeys(one for names in self.dependencies.values() for one in names))
@@ -85,6 +95,7 @@ class PackageFacts:
             "format": FORMAT,
             **self.properties,
             "python": {"requires": self.requires_python, "built_with": self.built_with},
+            **({} if self.tag.is_pure else {"compiled": {"tag": str(self.tag), "libc": self.libc}}),
             "dependencies": {name: list(requirements) for name, requirements in self.dependencies.items()},
             "resources": list(self.resources),
             "roots": list(self.roots),
@@ -102,10 +113,7 @@ class PackageFacts:
                 f"has package format {content['format']}, and this version of delivery reads format {FORMAT} and older. "
                 f"Upgrade it here (pip install -U training-grounds-delivery)"
             )
-        requires = content["python"]["requires"]
-        if not python_satisfies(requires):
-            return f"needs Python {requires}, and this is Python {_running_python()}. Run it with another Python"
-        return None
+        return _unfit(*_compiled(content), content["python"]["requires"])
 
     @classmethod
     def from_json(cls, content: Any) -> PackageFacts:
@@ -140,6 +148,8 @@ class PackageFacts:
             content=content["digests"]["content"],
             source=content["digests"]["source"],
             roots=_roots(content.get("roots", ["tg"])),
+            tag=_compiled(content)[0],
+            libc=_compiled(content)[1],
             built_with=str(content["python"]["built_with"]),
         )
 
@@ -150,6 +160,29 @@ def _roots(names: Any) -> tuple[str, ...]:
     if not all(one.isidentifier() for one in names):
         raise ValueError("roots has a name that no module has")
     return tuple(names)
+
+
+def _compiled(content: Any) -> tuple[WheelTag, str]:
+    """What the compiled code of a package is for; what has none is for everybody."""
+    said = content.get("compiled")
+    if said is None:
+        return PURE, ""
+    if said["libc"] not in ("", "glibc", "musl"):
+        raise ValueError("compiled names a C library that is none")
+    return WheelTag.parse(said["tag"]), said["libc"]
+
+
+def _unfit(tag: WheelTag, libc: str, requires_python: str) -> str | None:
+    here = WheelTag.here()
+    if not tag.fits(here) or (libc and libc != libc_here()):
+        with_libc, with_ours = (f" with {one}" if libc and one else "" for one in (libc, libc_here()))
+        return (
+            f"has code that is compiled for {tag}{with_libc}, and this is {here}{with_ours}. Run it where that is, or make it anew "
+            f"with this Python on a system such as this"
+        )
+    if not python_satisfies(requires_python):
+        return f"needs Python {requires_python}, and this is Python {_running_python()}. Run it with another Python"
+    return None
 
 
 def _running_python() -> str:

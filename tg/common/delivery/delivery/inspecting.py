@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib.machinery import EXTENSION_SUFFIXES
 from os import PathLike
 from pathlib import Path
 
@@ -33,7 +34,7 @@ __all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect
 class Reference:
     """A class or function that a resource names, and where that is from: `home`.
 
-    `home` is `package`, `dependency` (a declared one, or one that it needs), `plain` (a value of the standard library),
+    `home` is `package`, `compiled` (a module of it that has no source to be read), `dependency` (a declared one, or one that it needs), `plain` (a value of the standard library),
     `python` (anything else of it), `imported` (by a module of the package), `elsewhere`, or `unreadable`.
     """
 
@@ -44,7 +45,7 @@ class Reference:
     @property
     def is_marked(self) -> bool:
         """Whether it is outside of the package and its declared dependencies, and no plain value."""
-        return self.home not in ("package", "dependency", "plain")
+        return self.home not in ("package", "compiled", "dependency", "plain")
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
@@ -125,6 +126,7 @@ class PackageReport:
             "source": f"sha256:{self.facts.source}",
             "requires_python": self.facts.requires_python,
             "built_with": self.facts.built_with,
+            "tag": str(self.facts.tag),
             "signature": signature
             and {
                 "signer": str(signature.signer),
@@ -171,6 +173,8 @@ class PackageReport:
         yield f"  content     sha256:{facts.content}"
         yield f"  source      sha256:{facts.source}"
         yield f"  python      {facts.requires_python}, made with {facts.built_with}"
+        if not facts.tag.is_pure:
+            yield f"  compiled    for {facts.tag}{f' with {facts.libc}' if facts.libc else ''}"
         yield from self._signature_lines()
         yield f"  {'trusted' if self.trusted else 'NOT TRUSTED'}{'     ' if self.trusted else ' '}{self.verdict}"
         yield ""
@@ -218,6 +222,7 @@ class PackageReport:
 
 _WORDS = {
     "package": "",
+    "compiled": "  (compiled: nobody can read what it is)",
     "plain": "  (a plain value)",
     "dependency": "  (declared)",
     "python": "  OF PYTHON ITSELF, no plain value",
@@ -315,6 +320,8 @@ class _Homes:
 
     def _home_in_tree(self, module: str, name: str) -> str:
         """A module that says `from os import system` has a `system`, and a `sys` by way of others; that is none of its own."""
+        if any(module.replace(".", "/") + suffix in self._wheel.members for suffix in EXTENSION_SUFFIXES):
+            return "compiled"
         if module not in self._imported:
             self._imported[module] = self._names_imported_in(module)
         imported = self._imported[module]

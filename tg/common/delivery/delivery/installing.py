@@ -16,7 +16,7 @@ from ..runtime.errors import IncompatiblePackage, PackageNotFound
 from ..runtime.module_tree import ModuleTree
 from ..trust.policy import Policy
 from .claims import claim_of_pip
-from .facts import PackageFacts, python_satisfies
+from .facts import PackageFacts
 from .store import InstalledPackage, Store
 
 __all__ = ["get_loader_from_installed_package", "install_package_and_get_loader", "uninstall"]
@@ -63,11 +63,7 @@ def get_loader_from_installed_package(
     policy = Policy.configured() if policy is None else policy
     package = Store().find(name, version)
     if package is not None:
-        if not python_satisfies(package.facts.requires_python):
-            raise IncompatiblePackage(
-                f"{package.module_name} is installed in {package.folder}, but needs Python {package.facts.requires_python}.",
-                path=package.folder,
-            )
+        _check_fits(package.facts, package.folder)
         if policy is not None:
             Store().check(package, policy=policy)
         return _entry_point(package, silent=silent)
@@ -77,6 +73,9 @@ def get_loader_from_installed_package(
             f"no package {name!r}{f' of version {version}' if version else ''} is installed, neither in {Store().root} nor by "
             f"pip. install_package_and_get_loader(file) installs one."
         )
+    facts = PackageFacts.of_folder(folder)
+    if facts is not None:
+        _check_fits(facts, folder)
     if policy is not None:
         policy.check(claim_of_pip(folder), is_new=False)
     return EntryPoint.of_folder(folder)
@@ -110,6 +109,13 @@ def _entry_point(package: InstalledPackage, *, silent: bool) -> EntryPoint:
             + (" and takes the place of the one loaded" if replaced else "")
         )
     return EntryPoint(**package.facts.properties, resources_location=package.folder / "resources")
+
+
+def _check_fits(facts: PackageFacts, folder: Path) -> None:
+    """Raise `IncompatiblePackage` for what another Python, or another machine with the same disk, has installed."""
+    unfit = facts.unfit
+    if unfit is not None:
+        raise IncompatiblePackage(f"{facts.module_name} is installed in {folder}, but {unfit}.", path=folder)
 
 
 def _folder_from_pip(name: str, version: str | None) -> Path | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..runtime.distributions import normalised
 from ..runtime.roots import Roots
+from .zipped_roots import is_in_a_zip_file
 
 __all__ = ["Origins", "distribution_names"]
 
@@ -97,7 +98,7 @@ class Origins:
     def could_be_in_a_root(self, module: str) -> bool:
         """Whether a module that will not be there would be, if its top-level package were a root."""
         where = self.project_file(module)
-        if where is None or not where.exists() or "." in self.roots.prefix:
+        if where is None or not (where.exists() or is_in_a_zip_file(where)) or "." in self.roots.prefix:
             return False
         return not any(where.is_relative_to(portion) for _, portion in self._all_portions())
 

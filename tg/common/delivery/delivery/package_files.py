@@ -66,8 +66,8 @@ def wheel_metadata(facts: PackageFacts, description: str) -> dict[str, bytes]:
     wheel = [
         ("Wheel-Version", "1.0"),
         ("Generator", "training-grounds-delivery"),
-        ("Root-Is-Purelib", "true"),
-        ("Tag", "py3-none-any"),
+        ("Root-Is-Purelib", "true" if facts.tag.is_pure else "false"),
+        ("Tag", str(facts.tag)),
     ]
     return {"METADATA": _message(headers, body), "WHEEL": _message(wheel, "")}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ..environments.platform import libc_here
 from ..runtime.errors import DependencyProblem
 from ..runtime.resources import buffer_member
 from .digests import Digests
@@ -35,7 +36,7 @@ class Plan:
 
     @property
     def file_name(self) -> str:
-        return wheel_file_name(self.facts.uid.name, self.facts.uid.version)
+        return wheel_file_name(self.facts.uid.name, self.facts.uid.version, self.facts.tag)
 
     @classmethod
     def of(cls, found: Examination) -> Plan:
@@ -48,17 +49,21 @@ class Plan:
             _HashedResource(resource, list(islice(waiting, len(resource.buffers)))) for resource in found.resources
         ]
         roots, source = snapshot.tree.roots, snapshot.digest()
-        content = _content_digest(source, hashed, found.needs, settings.requires_python, settings.locks)
+        tag = found.compiled.tag
+        requires_python = tag.narrowed(settings.requires_python)
+        content = _content_digest(source, hashed, found.needs, requires_python, settings.locks)
         uid = replace(settings.uid, version=f"0+h{content[:32]}") if settings.version_from_content else settings.uid
         facts = PackageFacts(
             uid=uid,
             original_tg_import_path=roots.here("tg"),
-            requires_python=settings.requires_python,
+            requires_python=requires_python,
             dependencies=found.needs,
             resources=tuple(resource.key for resource in found.resources),
             content=content,
             source=source,
             roots=roots.names,
+            tag=tag,
+            libc="" if tag.is_pure else libc_here(),
         )
         members = tuple(_members(facts, snapshot, hashed, settings.locks))
         return cls(facts, members, wheel_metadata(facts, settings.description))

@@ -9,21 +9,28 @@ symbolic link.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.machinery import ModuleSpec
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..runtime.errors import UndeliverableSource
 from ..runtime.roots import Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
-from .root_distributions import distributions_in, metadata_files
+from .root_distributions import distributions_in, distributions_of, metadata_files, missing_files
+from .shared_library import LIBRARY_NAME, foreign_machine
+from .zipped_roots import unpacked
 
 __all__ = ["SourceFile", "SourceTree", "portions_of"]
+
+_EXTENSION = re.compile(r"\.((?:abi3|cpython|cp[0-9]|pypy|graalpy)[^.]*)\.(?:so|pyd)\Z")
+"""How the names of extension modules end that say which Python they are for (PEP 3149)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,10 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
-        files.update({path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots)})
+        distributions = distributions_of(roots, portions)
+        for path, location, folder in metadata_files(roots, distributions):
+            files[path] = SourceFile(path, location, folder)
+        warnings += missing_files(distributions, portions)
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
 
@@ -97,16 +107,18 @@ def portions_of(roots: Roots) -> dict[str, tuple[Path, ...]]:
 
 
 def _portions(module: str) -> list[Path]:
-    """Entries that are no folders (hooks of editable installs) have no files."""
+    """What is in a zip file or an egg is unpacked. Other entries that are no folders (hooks of editable installs) have no files."""
     loaded = sys.modules.get(module)
     spec = _spec_of(module) if loaded is None else getattr(loaded, "__spec__", None)
     entries = list(getattr(loaded, "__path__", ()) or (spec and spec.submodule_search_locations) or ())
-    if not entries and spec is not None and spec.has_location and spec.origin and spec.origin.endswith(".py"):
-        return [Path(os.path.abspath(spec.origin))] if os.path.isfile(spec.origin) else []
+    if not entries and spec is not None and spec.has_location and spec.origin:
+        file = unpacked(spec.origin) or Path(os.path.abspath(spec.origin))
+        return [file] if file.name.endswith((".py", *EXTENSION_SUFFIXES)) and file.is_file() else []
     found: list[Path] = []
     for entry in entries:
-        if os.path.isdir(entry) and not any(os.path.samefile(entry, other) for other in found):
-            found.append(Path(os.path.abspath(entry)))
+        folder = entry if os.path.isdir(entry) else unpacked(entry)
+        if folder is not None and not any(os.path.samefile(folder, other) for other in found):
+            found.append(Path(os.path.abspath(folder)))
     return found
 
 
@@ -122,7 +134,10 @@ def _nothing_of(root: str, module: str) -> str:
     if spec is None:
         return f"root {root!r} cannot be imported here, so there is nothing to deliver. Put its folder's parent on sys.path."
     where = spec.origin or ", ".join(spec.submodule_search_locations or ())
-    return f"root {root!r} is neither a folder nor a file of Python source: {where}. Unpack it, or declare it as a dependency."
+    return (
+        f"root {root!r} is neither a folder, nor a module in a file or a zip file, but {where}. Put its source on sys.path, or "
+        f"declare it as a dependency."
+    )
 
 
 class _Walk:
@@ -134,13 +149,22 @@ class _Walk:
         self._real = os.path.realpath(portion)
         self._warnings = warnings
         self._problems = problems
+        self._foreign: dict[tuple[str, bool], list[str]] = {}
 
     def all_files(self) -> Iterator[SourceFile]:
         """The files of the portion; of a single module there is one."""
         if self._portion.is_file():
-            yield SourceFile(f"{self._root}.py", str(self._portion), self._portion)
-        else:
-            yield from self._files("", str(self._portion), IgnoreRules(), ())
+            suffix = self._portion.name[self._portion.name.index(".") :]
+            yield SourceFile(f"{self._root}{suffix}", str(self._portion), self._portion)
+            return
+        yield from self._files("", str(self._portion), IgnoreRules(), ())
+        here = f"this is {sys.implementation.cache_tag} on {sysconfig.get_platform()}"
+        for (whose, travels), locations in self._foreign.items():
+            more = f" and {len(locations) - 1} more compiled files are" if len(locations) > 1 else " is"
+            what = "will travel all the same, as data" if travels else "will not be delivered"
+            self._warnings.append(
+                f"{locations[0]}{more} for {whose}, and {what}: {here}. Make the package there for those who are to load it."
+            )
 
     def _files(self, folder: str, location: str, rules: IgnoreRules, above: tuple[str, ...]) -> Iterator[SourceFile]:
         """`folder` is the path below the root; `above` are the real paths of the folders on the way, against cycles."""
@@ -161,11 +185,17 @@ class _Walk:
             is_folder = _is_folder(entry)
             if is_dropping(entry.name, is_folder=is_folder) or rules.ignores(path, is_folder=is_folder):
                 continue
-            if entry.is_symlink() and not self._may_follow(entry, above):
+            if entry.is_symlink() and not self._may_follow(entry, path, above):
                 continue
             if is_folder:
                 yield from self._files(path, entry.path, rules, above)
             elif entry.is_file():
+                python = _other_python(entry.name)
+                whose = python or _other_machine(entry)
+                if whose is not None:
+                    self._foreign.setdefault((whose, python is None), []).append(entry.path)
+                if python is not None:
+                    continue
                 if _is_storable(path):
                     yield SourceFile(f"{self._root}/{path}", entry.path, self._portion)
                 else:
@@ -174,8 +204,12 @@ class _Walk:
                 kind = "socket" if stat.S_ISSOCK(entry.stat().st_mode) else "pipe or device"
                 self._warnings.append(f"{entry.path} is a {kind} and will not be delivered.")
 
-    def _may_follow(self, entry: os.DirEntry[str], above: tuple[str, ...]) -> bool:
+    def _may_follow(self, entry: os.DirEntry[str], path: str, above: tuple[str, ...]) -> bool:
         target = os.path.realpath(entry.path)
+        # Installers that link (strict editable installs of setuptools, `uv --link-mode symlink`) make a tree of links to files
+        # that have the same place in the root's own folder.
+        if target.endswith(f"{os.sep}{self._root}{os.sep}{path}") and os.path.isfile(target):
+            return True
         if not os.path.exists(target):
             self._warnings.append(f"{entry.path} is a link to nothing ({target}) and will not be delivered.")
         elif target != self._real and not target.startswith(self._real + os.sep):
@@ -195,6 +229,23 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # links that lead to each other
         return False
+
+
+def _other_python(name: str) -> str | None:
+    """Which other Python an extension module is for, by its name: this one does not see it, and will not where it lands."""
+    tag = _EXTENSION.search(name)
+    return tag[1] if tag is not None and tag[0] not in EXTENSION_SUFFIXES else None
+
+
+def _other_machine(entry: os.DirEntry[str]) -> str | None:
+    """For which other system or machine a library is."""
+    if not LIBRARY_NAME.search(entry.name):
+        return None
+    try:
+        with open(entry.path, "rb") as file:
+            return foreign_machine(file.read(20))
+    except OSError:  # told when it is read as a whole
+        return None
 
 
 def _is_storable(path: str) -> bool:

@@ -7,8 +7,8 @@
                                   (locked by who unpacks it: one that a killed process has left is swept by the next)
 
 Any number of processes install at once: each unpacks into a folder of its own, and one of them wins the rename; the
-others find theirs not needed. Files that the last package of that name has as well are linked, not written again;
-installed files are read-only, since a change to one would be a change to all that share it.
+others find theirs not needed. Files that the last package of that name has as well are linked, not written again, but for
+shared libraries; installed files are read-only, since a change to one would be a change to all that share it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ..runtime.whole_files import make_private_folder, one_at_a_time, sweep_unfi
 from ..trust.policy import Policy
 from .claims import claim_of_folder, claim_of_wheel
 from .facts import PackageFacts
+from .shared_library import LIBRARY_NAME
 from .storage import storing
 from .wheel import RecordedFile, WheelReader
 
@@ -293,8 +294,8 @@ class _Earlier:
     def link(self, wanted: RecordedFile, target: str) -> bool:
         """Link the same file to `target`, if there is one that nobody has touched since it was installed."""
         here = self.record.get(_below(wanted.path))
-        if here is None or here.sha256 != wanted.sha256:
-            return False
+        if here is None or here.sha256 != wanted.sha256 or LIBRARY_NAME.search(wanted.path):
+            return False  # the loader of libraries knows them by their inode: two versions would be one, with one state
         source = f"{self.folder}/{here.path}"
         try:
             status = os.stat(source, follow_symlinks=False)

@@ -29,6 +29,7 @@ from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_w
 from .archive import BIG_BYTES, ENVELOPE_FILE, RECORD_FILE, Archive, ArchiveError, write_archive
 from .digests import Digests
 from .facts import PackageFacts
+from .wheel_tag import PURE, WheelTag
 
 __all__ = [
     "ENVELOPE_FILE",
@@ -95,9 +96,9 @@ class RecordedFile:
         return found
 
 
-def wheel_file_name(name: str, version: str) -> str:
-    """`example_job-0.0.0-py3-none-any.whl`; both parts are in their canonical form (PEP 427, file name convention)."""
-    return f"{name}-{version}-py3-none-any.whl"
+def wheel_file_name(name: str, version: str, tag: WheelTag = PURE) -> str:
+    """`example_job-0.0.0-py3-none-any.whl`; name and version are in their canonical form (PEP 427, file name convention)."""
+    return f"{name}-{version}-{tag}.whl"
 
 
 def same_place(path: str) -> str:

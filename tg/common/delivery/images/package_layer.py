@@ -39,7 +39,7 @@ class BuiltPackage:
     """A package as a value, for what makes an image of it: names, needs, files.
 
     `digest` is that of the package's content, `sha256:…`; `files` are those of its wheel; `locks` the texts of its locks by
-    the names of their files.
+    the names of their files. `tag` (PEP 425) and `libc` say what its compiled code is for.
     """
 
     name: str
@@ -51,6 +51,8 @@ class BuiltPackage:
     files: Sequence[PackageFile]
     roots: tuple[str, ...] = ("tg",)
     locks: Mapping[str, str] = field(default_factory=dict)
+    tag: str = "py3-none-any"
+    libc: str = ""
 
     def lock_for(self, python: str, platform: Platform) -> Lock | None:
         """What its requirements were resolved to when it was made, for a Python (`3.11`) and a platform."""

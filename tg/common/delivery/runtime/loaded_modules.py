@@ -111,7 +111,7 @@ def _rename_module(module: ModuleType, name: str, new_name: str) -> None:
         renamed.submodule_search_locations = spec.submodule_search_locations
         renamed.has_location = spec.has_location
         renamed.cached = spec.cached
-        if isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+        if isinstance(spec.loader, (importlib.machinery.SourceFileLoader, importlib.machinery.ExtensionFileLoader)):
             spec.loader.name = new_name  # file loaders refuse to serve another name than their own
         module.__spec__ = renamed
         module.__package__ = renamed.parent
