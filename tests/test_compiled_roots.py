@@ -422,6 +422,16 @@ def test_an_absolute_import_inside_of_what_the_payload_needs_stops_the_build(com
     assert not company.home.exists()
 
 
+def test_compiled_code_in_tg_is_looked_at_as_well(project: Project) -> None:
+    extension(project.folder / "tg/my", "fast", imports="tg.my.job")
+    project.write("tg/my/uses.py", "from . import fast\nclass Job:\n    pass\n")
+    _, told = make(project, job="tg.my.uses:Job()", fails=True)
+    assert (
+        "is compiled with the absolute name tg.my.job, which no module has where the package lands, and the payload needs it. Build it "
+        "with relative imports, or make a distribution of it, and declare that as a dependency."
+    ) in told
+
+
 def test_an_absolute_import_inside_of_what_nothing_needs_is_told(company: Project) -> None:
     company.write("mycompany/helper.py", "")
     company.write("mycompany/plain.py", "class Job:\n    def run(self):\n        return 'plain'\n")

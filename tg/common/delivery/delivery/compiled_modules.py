@@ -119,11 +119,9 @@ class CompiledCode:
         carrying = [(one, name) for one in self.files for name in sorted(self._names(one) - self.modules)[:1]]
         if carrying:
             first, name = carrying[0]
-            root = first.file.path.partition("/")[0]
             yield (
                 f"{first.location}{_and_more(len(carrying))} what it has by names such as {name}, where the package lands too: objects "
-                f"of such classes cannot be pickled there, as a result or for another process. Where they have to be, declare the "
-                f"distribution of {root} as a dependency and leave {root!r} out of roots."
+                f"of such classes cannot be pickled there, as a result or for another process. {self._remedy(first, 'Have such a result hold plain values')}"
             )
         entering = [one for one in self.files if one.module in self._names(one) and _CYTHON in one.file.data]
         if entering:
@@ -156,6 +154,8 @@ class CompiledCode:
 
     def _remedy(self, one: CompiledFile, instead: str = "Build it with relative imports") -> str:
         root = one.file.path.partition("/")[0]
+        if root == "tg":  # it travels in any case
+            return f"{instead}, or make a distribution of it, and declare that as a dependency."
         return f"{instead}, or declare the distribution of {root} as a dependency and leave {root!r} out of roots."
 
     def _names(self, one: CompiledFile) -> frozenset[str]:
