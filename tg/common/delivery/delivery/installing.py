@@ -131,6 +131,8 @@ def uninstall(package: str | EntryPoint | InstalledPackage, version: str | None 
         found = store.find(package, version)
     if found is None:
         raise PackageNotFound(f"{package} is not in {store.root}. list_installed() shows what is.")
+    if isinstance(package, EntryPoint):
+        package.unload()  # the worker as well, where it has one
     ModuleTree(found.module_name, found.folder).unload()
     store.remove(found)
 

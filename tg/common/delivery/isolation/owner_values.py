@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from ..runtime.channel import Message
 from ..runtime.crossing import Description, IncomingValues, OutgoingValues, held
 from ..runtime.entry_point import EntryPoint
 from .proxies import Proxies
@@ -52,15 +53,12 @@ class OwnerOutgoing(OutgoingValues):
 class OwnerIncoming(IncomingValues):
     """Reads an answer. Delivery's own errors are those of this process."""
 
-    def __init__(self, file: IO[bytes], buffers: list[memoryview], session: _Package, proxies: Proxies) -> None:
-        super().__init__(file, buffers=buffers)
-        self._session = session
-        self._proxies = proxies
+    def __init__(self, message: Message, file: IO[bytes], session: _Package, proxies: Proxies) -> None:
+        def proxy(number: int, name: None, description: tuple[Any, ...]) -> Proxy:
+            return proxies.of(session, number, Description(*description))
 
-    def held(self, number: int, name: str | None = None, description: tuple[Any, ...] | None = None) -> Any:
-        """The proxy of an object."""
-        assert description is not None
-        return self._proxies.of(self._session, number, Description(*description))
+        super().__init__(message, file, proxy)
+        self._session = session
 
     def find_value(self, module_name: str, global_name: str) -> Any:
         """A global of the answer. What cannot be imported here, the worker is asked to keep."""

@@ -167,7 +167,7 @@ class Session:
             message = self._receive()
             try:
                 with message.body as file:
-                    return Answer(*OwnerIncoming(file, message.buffers, self, self._proxies).load())
+                    return Answer(*OwnerIncoming(message, file, self, self._proxies).load())
             except NotHere as error:
                 module = str(error)
             except Exception as error:

@@ -8,10 +8,13 @@ a held object is its `Description`, from which the owner makes a proxy.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from .channel import Channel
+from .channel import Channel, Message
+from .names import lies_in, rename
 from .resources import BUFFER_THRESHOLD_BYTES
 
 __all__ = ["CALL_NUMBER_BYTES", "Answer", "Description", "IncomingValues", "OutgoingValues", "Request", "held"]
@@ -86,18 +89,27 @@ class OutgoingValues(pickle.Pickler):
 
 
 class IncomingValues(pickle.Unpickler):
-    """Reads one message."""
+    """Reads one message. `held` is what this side takes a call of `held` for.
+
+    It must not refer to the unpickler, which would be there, with all that it has read, until the garbage collector comes.
+    """
+
+    def __init__(self, message: Message, file: IO[bytes], held: Callable[..., Any]) -> None:
+        super().__init__(file, buffers=message.buffers)
+        self._held = held
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """A global of the message; `held` is whatever this side takes it for."""
+        """A global of the message."""
         if global_name == "held" and module_name.endswith("tg.common.delivery.runtime.crossing"):
-            return self.held
+            return self._held
         return self.find_value(module_name, global_name)
 
     def find_value(self, module_name: str, global_name: str) -> Any:
-        """Any other global, as `pickle.Unpickler.find_class` finds it."""
+        """Any other global, as `pickle.Unpickler.find_class` finds it; one that NumPy has moved, where it is here."""
+        moved = rename(module_name, "numpy.core", "numpy._core")
+        if lies_in(moved, "numpy._core"):
+            # Pickles of arrays say one in NumPy 1 and the other in NumPy 2, which stand in for each other only in part.
+            with suppress(ModuleNotFoundError, AttributeError):
+                return super().find_class(moved, global_name)
+            module_name = rename(module_name, "numpy._core", "numpy.core")
         return super().find_class(module_name, global_name)
-
-    def held(self, number: int, name: str | None = None, description: tuple[Any, ...] | None = None) -> Any:
-        """The held object, or what stands for it here."""
-        raise NotImplementedError

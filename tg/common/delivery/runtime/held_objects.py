@@ -38,8 +38,10 @@ class HeldObjects:
         self._times_sent: dict[int, int] = {}
         self._numbers: dict[int, int] = {id(entry_point): 0}
 
-    def __getitem__(self, number: int) -> Any:
-        return self._objects[number]
+    def look_up(self, number: int, name: str | None = None) -> Any:
+        """The very object that the owner has a proxy of, or a method of it."""
+        found = self._objects[number]
+        return found if name is None else getattr(found, name)
 
     def hold(self, value: Any) -> int:
         """The number of an object that is about to be sent; the same for the same object, while it is held."""
@@ -64,11 +66,7 @@ class HeldObjects:
 
 def describe(kind: type) -> Description:
     """What the owner is told of a class."""
-    special = tuple(
-        name
-        for name in _SPECIAL
-        if getattr(kind, name, None) is not None and getattr(kind, name) is not getattr(object, name, None)
-    )
+    special = tuple(name for name in _SPECIAL if _defines(kind, name))
     methods = []
     for name in dir(kind):
         if name.startswith("__"):
@@ -77,3 +75,11 @@ def describe(kind: type) -> Description:
         if inspect.isroutine(found) or isinstance(found, (classmethod, staticmethod)):
             methods.append(name)
     return Description(kind.__module__, kind.__qualname__, kind.__doc__, special, tuple(methods))
+
+
+def _defines(kind: type, name: str) -> bool:
+    """Whether objects of a class have a special method that not all objects have; `getattr` would find its metaclass's, too."""
+    for one in kind.__mro__:
+        if name in vars(one):
+            return one is not object and vars(one)[name] is not None
+    return False

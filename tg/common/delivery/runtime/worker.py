@@ -118,7 +118,7 @@ class Worker:
         self._cancelled = False
         try:
             with message.body as file:
-                values = WorkerIncoming(file, message.buffers, self._objects, self._module_name, self._roots)
+                values = WorkerIncoming(message, file, self._objects, self._module_name, self._roots)
                 request = Request(*values.load())
         except NotHere as error:
             return Answer("refused", message=str(error))
@@ -132,7 +132,7 @@ class Worker:
             return self._failure(error)
 
     def _perform(self, request: Request) -> Any:
-        target = self._objects[request.target]
+        target = self._objects.look_up(request.target)
         action = getattr(self, request.action)
         try:
             self._running = request.number

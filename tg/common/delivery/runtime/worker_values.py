@@ -15,7 +15,7 @@ import sys
 import types
 from typing import IO, Any, NamedTuple
 
-from .channel import Channel
+from .channel import Channel, Message
 from .crossing import Description, IncomingValues, OutgoingValues, held
 from .held_objects import HeldObjects, describe
 from .names import lies_in
@@ -146,17 +146,11 @@ class WorkerIncoming(IncomingValues):
     """Reads a request. Classes of the owner's roots are read as the package's, as `EntryPoint.convert` does."""
 
     def __init__(
-        self, file: IO[bytes], buffers: list[memoryview], objects: HeldObjects, module_name: str, roots: frozenset[str]
+        self, message: Message, file: IO[bytes], objects: HeldObjects, module_name: str, roots: frozenset[str]
     ) -> None:
-        super().__init__(file, buffers=buffers)
-        self._objects = objects
+        super().__init__(message, file, objects.look_up)
         self._module_name = module_name
         self._roots = roots
-
-    def held(self, number: int, name: str | None = None, description: tuple[Any, ...] | None = None) -> Any:
-        """The very object that the owner has a proxy of."""
-        found = self._objects[number]
-        return found if name is None else getattr(found, name)
 
     def find_value(self, module_name: str, global_name: str) -> Any:
         """A global of the request, by the name that it has here."""
