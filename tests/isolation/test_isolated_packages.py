@@ -6,6 +6,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +167,7 @@ def test_a_resource_that_is_not_there_is_named_with_those_that_are(isolate: Isol
 def test_plain_data_come_as_they_are_and_what_does_something_stays(project: Project, isolate: Isolate) -> None:
     project.write("tg/my/more.py", "from decimal import Decimal\nDATA = {'a': [1, (2, b'3')], 'b': Decimal('0.1')}\n")
     entry_point = isolate("from .more import DATA\nimport functools\npartial = functools.partial(max, 3)", job="DATA")
-    assert entry_point.load_resource("job") == {"a": [1, (2, b"3")], "b": __import__("decimal").Decimal("0.1")}
+    assert entry_point.load_resource("job") == {"a": [1, (2, b"3")], "b": Decimal("0.1")}
     stays = isolate("import functools\npartial = functools.partial(max, 3)", job="partial", name="other")
     assert type(stays.load_resource("job")).__name__ == "Proxy[partial]"
     assert stays.load_resource("job")(5) == 5
