@@ -123,10 +123,10 @@ def test_classes_of_a_dependency_that_is_not_here_are_proxies(isolate: Isolate) 
     assert importlib.util.find_spec("toolz") is None
     job = isolate(
         """
-        import toolz
         class Job:
             made = 0
             def run(self):
+                import toolz        # which is where the package lands, and not here
                 self.made += 1
                 return [toolz.curry(max)(3), self.made], toolz.curry, toolz.functoolz
         """,
