@@ -102,6 +102,28 @@ def test_after_a_call_was_cancelled_the_worker_is_as_it_was(
         assert job.run() == "one"
 
 
+class _When:
+    """Calls something where it is unpickled."""
+
+    def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
+        self.reduced = call, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.reduced
+
+
+def test_a_call_is_cancelled_while_its_arguments_are_still_read(
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+) -> None:
+    slow = [_When(os.mkdir, str(begun)), _When(time.sleep, 1)]
+    thread = when_there(begun, entry_point.cancel)
+    with pytest.raises(CallCancelled, match=r"was cancelled\.$"):
+        job.wait(slow, tmp_path / "ended")
+    assert not (tmp_path / "ended").exists()
+    assert job.run() == "one"
+    thread.join()
+
+
 def test_a_call_that_takes_the_cancelling_as_a_hint_returns_its_value(
     entry_point: IsolatedEntryPoint, job: Any, begun: Path
 ) -> None:

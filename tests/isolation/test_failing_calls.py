@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import signal
 import time
@@ -122,6 +123,24 @@ def test_an_exception_that_cannot_be_made_again_is_told_and_one_that_holds_anoth
         job.run()
     with pytest.raises(ValueError, match="inside"):
         job.wrap()
+
+
+def test_an_exception_of_a_dependency_that_is_not_here_tells_its_type_and_traceback(isolate: Isolate) -> None:
+    assert importlib.util.find_spec("voluptuous") is None
+    job = isolate(
+        """
+        class Job:
+            def run(self):
+                import voluptuous        # which is where the package lands, and not here
+                raise voluptuous.Invalid("not a number")
+        """,
+        requirements=("voluptuous",),
+    ).load_resource("job")
+    for _ in range(2):
+        with pytest.raises(RemoteError, match="not a number") as raised:
+            job.run()
+        assert raised.value.error_type == "voluptuous.error.Invalid"
+        assert raised.value.error.msg == "not a number"  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_pickled_is_refused_before_anything_is_sent(job: Any) -> None:

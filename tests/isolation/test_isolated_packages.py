@@ -17,6 +17,7 @@ from tg.common.delivery.delivery import EntryPoint, install_package_and_get_load
 from tg.common.delivery.environments.environment import environment_for
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.errors import DependencyProblem, IncompatiblePackage, PackageNotFound, WorkerEnded
+from tg.common.delivery.trust import Policy
 from tg.common.locations import Loc
 
 Isolate = Callable[..., IsolatedEntryPoint]
@@ -134,13 +135,10 @@ def test_requirements_that_cannot_be_had_together_are_told_before_anything_is_st
         isolate(JOB, requirements=("toolz==1.0.0", "toolz<1"))
 
 
-def test_a_package_without_a_worker_says_to_make_it_again(isolate: Isolate) -> None:
-    entry_point = isolate(JOB)
-    entry_point.unload()
-    worker = entry_point.resources_location.parent / "tg/common/delivery/runtime/worker.py"
-    worker.unlink()
+def test_a_package_that_was_made_before_there_were_workers_says_to_make_it_again() -> None:
+    [file] = Path(__file__, "../../packages/format-1-made-by-3.10").resolve().glob("*.whl")
     with pytest.raises(IncompatiblePackage, match="Make it again"):
-        entry_point.load_resource("job")
+        install_package_and_get_loader(file, silent=True, policy=Policy.any(), isolated=True)
 
 
 def test_a_package_that_speaks_another_protocol_says_to_make_it_again(isolate: Isolate) -> None:

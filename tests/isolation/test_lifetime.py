@@ -249,6 +249,25 @@ def test_threads_that_call_at_the_same_time_get_their_own_answers(isolate: Isola
     assert found == [number + 1000 for number in range(400)]
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_job_has_processes_of_its_own(isolate: Isolate, method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    job = isolate("""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        def square(number):
+            print("at work")
+            return number ** 2
+        class Job:
+            def run(self, method):
+                with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+                    return list(pool.map(square, range(5)))
+    """).load_resource("job")
+    for _ in range(2):
+        assert job.run(method) == [0, 1, 4, 9, 16]
+    job.run(method)
+    assert "at work" in capsys.readouterr().out
+
+
 def test_the_thread_that_started_a_worker_may_end(isolate: Isolate) -> None:
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(isolate(BUSY).load_resource("job")))

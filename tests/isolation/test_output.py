@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -192,6 +193,25 @@ def test_a_line_of_another_thread_comes_between_calls(job: Any, monkeypatch: pyt
     monkeypatch.setattr(sys, "stdout", Stream())
     job.later(0.2)
     came.wait()
+
+
+def test_a_record_that_shows_a_proxy_whose_worker_logs_is_written(isolate: Isolate) -> None:
+    job = isolate("""
+        import logging
+        class Job:
+            def __repr__(self):
+                logging.getLogger("mine").warning("shown")
+                return "a job"
+    """).load_resource("job")
+    text = io.StringIO()
+    handler = logging.StreamHandler(text)
+    logging.getLogger().addHandler(handler)
+    try:
+        logging.getLogger("mine").warning("here is %s", job)
+        assert repr(job) == "a job"
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert set(text.getvalue().splitlines()) == {"here is a job", "shown"}
 
 
 def test_a_stream_that_is_closed_or_missing_takes_no_call_down(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ class IsolatedEntryPoint(EntryPoint):
             self._session.cancel()
 
     def unload(self) -> None:
-        """End the worker. Its proxies are of no use any more; `load_resource` starts another one."""
+        """End the worker, after the call that is running. Its proxies are of no use any more; `load_resource` starts another."""
         with self._starting:
             if self._session is not None:
                 self._session.end()

@@ -22,6 +22,7 @@ from ..runtime.telling import LINE_OF_ERRORS, LINE_OF_OUTPUT, RECORD
 __all__ = ["Output"]
 
 _LAST_LINES = 30
+_PATIENCE_SECONDS = 1.0
 _DATAGRAM_BYTES = 256 * 1024
 _PIPE_BYTES = 64 * 1024
 
@@ -48,11 +49,16 @@ class Output:
 
     def take_in(self) -> None:
         """Pass on what has been written."""
-        with self._lock:
+        # The other thread may wait for a lock that this one has: a log handler that is formatting a proxy, whose worker logs.
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            return
+        try:
             while ready := self._ready.poll(0):
                 for fd, _ in ready:
                     if not self._read(fd):
                         self._ready.unregister(fd)
+        finally:
+            self._lock.release()
 
     def last_lines_of_errors(self) -> str:
         """The end of what was written to the standard error."""
@@ -76,13 +82,13 @@ class Output:
         self._ready = select.poll()
 
     def _pass_on(self) -> None:
-        while True:
+        while self._kinds:
             events = self._waiting.poll()
             if any(fd == self._stop for fd, _ in events):
                 return
             with self._lock:
                 for fd, _ in events:
-                    if not self._read(fd):
+                    if fd in self._kinds and not self._read(fd):
                         self._waiting.unregister(fd)
 
     def _read(self, fd: int) -> bool:

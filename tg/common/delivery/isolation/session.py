@@ -87,7 +87,7 @@ class Session:
                 call.ended.set()
         if answer.kind == "value":
             return answer.value
-        raise self._error(answer, name) from _RemoteTraceback(answer.traceback)
+        raise self._error(answer, name) from (_RemoteTraceback(answer.traceback) if answer.traceback else None)
 
     def cancel(self) -> None:
         """End the call that is running, if there is one; it raises `CallCancelled` in its own thread.

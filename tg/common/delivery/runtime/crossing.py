@@ -35,7 +35,7 @@ class Description(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What the worker is to do: `action` is the name of a method of `Worker`."""
+    """What the worker is to do: `action` is the name of a method of `Worker`, or `again`."""
 
     number: int
     action: str

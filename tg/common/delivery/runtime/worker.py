@@ -53,7 +53,7 @@ def main(folder: str, channel: int, telling: int, lifeline: int, cancelling: int
 
 
 class Worker:
-    """Answers requests. The methods that a request can name in `action` take its target, name and arguments."""
+    """Answers requests. `action` names one of the public methods, which take target, name and arguments; or it is `again`."""
 
     def __init__(self, folder: Path, channel: Channel, telling: Telling, cancelling: int) -> None:
         self._channel = channel
@@ -65,8 +65,9 @@ class Worker:
         self._objects = HeldObjects(self._entry_point)
         self._staying = Staying(self._module_name, self._objects)
         self._running: int | None = None
+        self._given_up = 0
         self._cancelled = False
-        self._answered: Any = None
+        self._answered: Answer | None = None
 
     def serve(self) -> None:
         """Answer one request after the other, until the channel is closed."""
@@ -109,11 +110,6 @@ class Worker:
         """Hold an object here, whatever it is."""
         return Kept(value)
 
-    def again(self, target: Any, name: str) -> Any:
-        """The last answer once more: the owner could not import a module."""
-        self._staying.owner_lacks(name)
-        return self._answered
-
     def _answer(self, message: Message) -> Answer:
         self._cancelled = False
         try:
@@ -125,17 +121,29 @@ class Worker:
         except Exception as error:  # noqa: BLE001 the edge of a call: what unpickling an argument raises is told
             return Answer("refused", message=f"an argument cannot be read there: {type(error).__name__}: {error}")
         self._objects.let_go(request.let_go)
+        if request.action == "again" and self._answered is not None:
+            return self._again(self._answered, request.name)
         _set_levels(*request.levels)
         try:
             return Answer("value", self._perform(request))
         except BaseException as error:  # noqa: BLE001 the edge of a call: all of it is told to the owner
             return self._failure(error)
 
+    def _again(self, answer: Answer, module: str) -> Answer:
+        """The last answer once more: the owner could not import a module."""
+        self._staying.owner_lacks(module)
+        if answer.kind == "raised" and self._staying.stays(type(answer.value)):
+            return answer._replace(kind="failed", value=Kept(answer.value))
+        return answer
+
     def _perform(self, request: Request) -> Any:
         target = self._objects.look_up(request.target)
         action = getattr(self, request.action)
         try:
             self._running = request.number
+            if self._given_up == request.number:  # while its arguments were read
+                self._cancelled = True
+                raise KeyboardInterrupt
             return action(target, request.name, *request.arguments, **request.named)
         finally:
             self._running = None  # from here on the call is not interrupted any more
@@ -164,14 +172,15 @@ class Worker:
             text = f"what came of the call cannot be sent: {type(error).__name__}: {error}"
             WorkerOutgoing(self._staying).send(tuple(Answer("refused", message=text)), self._channel)
         if self._staying.has_sent_new_classes():
-            self._answered = answer.value  # the owner may find that it cannot import them
+            self._answered = answer  # the owner may find that it cannot import them, and ask again
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         try:
             asked = os.read(self._cancelling, 1024)[-CALL_NUMBER_BYTES:]
         except BlockingIOError:  # somebody else's signal
             return
-        if int.from_bytes(asked, "little") == self._running:
+        self._given_up = int.from_bytes(asked, "little")
+        if self._given_up == self._running:
             self._cancelled = True
             raise KeyboardInterrupt
 
