@@ -22,6 +22,7 @@ from projects import Project
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.channel import Channel
 from tg.common.delivery.runtime.crossing import IncomingValues, OutgoingValues
+from tg.common.delivery.runtime.errors import UncrossableValue
 from tg.common.delivery.runtime.segments import SegmentPool
 
 Isolate = Callable[..., IsolatedEntryPoint]
@@ -137,6 +138,26 @@ def test_classes_of_a_dependency_that_is_not_here_are_proxies(isolate: Isolate) 
         assert (largest(5), made) == (5, number)
         assert isinstance(largest, kind)
         assert module.identity(7) == 7
+
+
+def test_a_value_that_cannot_be_made_here_is_told_as_such(isolate: Isolate) -> None:
+    job = isolate("""
+        import functools
+        class Job:
+            def run(self):
+                return Here()
+            def next(self):
+                return 1
+        class Here:
+            __module__ = "functools"        # which has no such class here
+            __qualname__ = "Here"
+            def __reduce__(self):
+                return functools.reduce, ()
+        functools.Here = Here
+    """).load_resource("job")
+    with pytest.raises(UncrossableValue, match="cannot be read here: TypeError"):
+        job.run()
+    assert job.next() == 1
 
 
 def test_local_objects_arrive_in_the_classes_of_the_package(project: Project, shared_environments: None) -> None:

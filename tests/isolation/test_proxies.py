@@ -285,6 +285,26 @@ def test_objects_that_no_proxy_stands_for_are_let_go_in_the_worker(isolate: Isol
     assert job.count() == 0
 
 
+def test_a_call_that_was_refused_lets_go_no_less(isolate: Isolate) -> None:
+    job = isolate("""
+        import weakref
+        class Thing:
+            pass
+        class Job:
+            def run(self):
+                made = Thing()
+                self.alive = weakref.ref(made)
+                return made
+            def is_alive(self):
+                return self.alive() is not None
+    """).load_resource("job")
+    thing = job.run()
+    del thing
+    with pytest.raises(UncrossableValue):
+        job.is_alive(Project)
+    assert not job.is_alive()
+
+
 def test_convert_takes_an_object_over_into_the_worker(isolate: Isolate, project: Project) -> None:
     file = project.write("tg/my/__init__.py", "")
     assert file.exists()

@@ -19,7 +19,11 @@ _ERRORS = "tg.common.delivery.runtime.errors"
 
 
 class NotHere(Exception):
-    """What an answer refers to cannot be imported here: the module."""
+    """What an answer refers to cannot be imported here: `module`, a whole distribution's where there is nothing of it."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(module)
+        self.module = module
 
 
 class _Package(Caller, Protocol):
@@ -67,4 +71,7 @@ class OwnerIncoming(IncomingValues):
         try:
             return super().find_value(module_name, global_name)
         except (ImportError, AttributeError) as error:
-            raise NotHere(module_name) from error
+            top = module_name.partition(".")[0]
+            raise NotHere(
+                top if isinstance(error, ModuleNotFoundError) and error.name == top else module_name
+            ) from error

@@ -11,11 +11,12 @@ import itertools
 import logging
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..runtime.channel import PROTOCOL, Message
-from ..runtime.crossing import CALL_NUMBER_BYTES, Answer, Request
+from ..runtime.crossing import Answer, Request
 from ..runtime.errors import CallCancelled, IncompatiblePackage, RemoteError, UncrossableValue, WorkerEnded
 from .owner_values import NotHere, OwnerIncoming, OwnerOutgoing
 from .proxies import Proxies
@@ -98,7 +99,7 @@ class Session:
         if call is None or not self._process.is_here:
             return
         call.is_cancelled = True
-        self._process.interrupt(call.number, CALL_NUMBER_BYTES)
+        self._process.interrupt(call.number)
         if not call.ended.wait(GRACE_SECONDS):
             self._process.kill()
             call.ended.wait()
@@ -114,13 +115,16 @@ class Session:
 
     def _exchange(self, call: _Call, action: str, target: int, arguments: tuple[Any, ...], named: Any) -> Answer:
         try:
-            self._send(call.number, action, target, call.name, arguments, named)
+            let_go = self._send(call, action, target, arguments, named)
             try:
                 self._process.channel.wait()
             except BaseException:
                 self._give_up(call)
                 raise
-            return self._answer(call)
+            answer = self._answer(call)
+            if answer.kind == "unread":
+                self._proxies.were_not_told(let_go)
+            return answer
         except EOFError:
             ended = self._worker_ended(f"while {call.name} was running")
             if call.is_cancelled:
@@ -132,11 +136,14 @@ class Session:
             self._process.output.take_in()
 
     def _send(
-        self, number: int, action: str, target: int, name: str, arguments: tuple[Any, ...] = (), named: Any = None
-    ) -> None:
+        self, call: _Call, action: str, target: int, arguments: tuple[Any, ...] = (), named: Any = None
+    ) -> list[tuple[int, int]]:
+        """Send a request, and return which proxies it says are gone."""
         let_go = self._proxies.take_let_go()
         root, tg = self._loggers
-        request = Request(number, action, target, name, arguments, named or {}, let_go, (root.level, tg.level))
+        request = Request(
+            call.number, action, target, call.name, arguments, named or {}, let_go, (root.level, tg.level)
+        )
         message = OwnerOutgoing(self)
         try:
             message.dump(tuple(request))
@@ -147,6 +154,7 @@ class Session:
             raise
         self._answer_is_due = True
         self._process.channel.send(message.pieces, message.buffers)
+        return let_go
 
     def _receive(self) -> Message:
         message = self._process.channel.receive()
@@ -155,28 +163,40 @@ class Session:
 
     def _give_up(self, call: _Call) -> None:
         """End a call that was interrupted here, in the worker as well."""
-        self._process.interrupt(call.number, CALL_NUMBER_BYTES)
-        if self._process.channel.wait(GRACE_SECONDS):
-            self._answer(call)
-        else:
+        self._process.interrupt(call.number)
+        try:
+            if self._process.channel.wait(GRACE_SECONDS):
+                with suppress(UncrossableValue):
+                    self._answer(call)
+                return
             self._process.kill()
-            self._worker_ended(f"since {call.name} was interrupted and did not react")
+        except EOFError:
+            pass
+        self._worker_ended(f"after {call.name} was interrupted")
 
     def _answer(self, call: _Call) -> Answer:
+        """Take in the answer; the worker is asked again, without what cannot be imported here."""
+        without: set[str] = set()
         while True:
             message = self._receive()
             try:
                 with message.body as file:
                     return Answer(*OwnerIncoming(message, file, self, self._proxies).load())
             except NotHere as error:
-                module = str(error)
+                if error.module in without:
+                    raise self._unreadable(call, error.__cause__ or error) from error
+                module = error.module
+                without.add(module)
             except Exception as error:
-                raise UncrossableValue(
-                    f"what came of {call.name} of {self.module_name} cannot be read here: {type(error).__name__}: {error}. "
-                    f"The two sides may have different versions of what it is of; return plain values."
-                ) from error
-            self._send(call.number, "again", 0, module)
+                raise self._unreadable(call, error) from error
+            self._send(_Call(call.number, module, None), "again", 0)
             self._process.channel.wait()
+
+    def _unreadable(self, call: _Call, error: BaseException) -> UncrossableValue:
+        return UncrossableValue(
+            f"what came of {call.name} of {self.module_name} cannot be read here: {type(error).__name__}: {error}. "
+            f"The two sides may have different versions of what it is of; return plain values."
+        )
 
     def _error(self, answer: Answer, name: str) -> BaseException:
         """What a call raises here."""

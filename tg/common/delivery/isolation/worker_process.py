@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..runtime.channel import Channel
+from ..runtime.crossing import CALL_NUMBER_BYTES
 from .output import Output
 
 __all__ = ["GRACE_SECONDS", "WorkerProcess"]
@@ -88,16 +89,17 @@ class WorkerProcess:
         """Whether this process has started it; a fork of it has not."""
         return self._owner == os.getpid()
 
-    def interrupt(self, number: int, size: int) -> None:
+    def interrupt(self, number: int) -> None:
         """Let it give up the call of that number."""
         with suppress(OSError):
-            os.write(self._cancelling, number.to_bytes(size, "little"))
+            os.write(self._cancelling, number.to_bytes(CALL_NUMBER_BYTES, "little"))
             self._popen.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """End it at once, with all that it has started."""
-        with suppress(OSError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+        if self._popen.returncode is None:  # afterwards the number may be another's
+            with suppress(OSError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
 
     def wait(self) -> int:
         """Its exit status, or the signal that ended it, below zero; one that does not end is killed."""

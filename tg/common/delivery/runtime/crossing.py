@@ -51,7 +51,11 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """How it went: `kind` is `value`, `raised`, `failed`, `cancelled` or `refused`."""
+    """How it went, by `kind`.
+
+    `value`; `raised`, an exception that goes by value; `failed`, one that stays; `cancelled`; `unread`, a request that could
+    not be read, of which nothing was done; `refused`, a value that could not be sent.
+    """
 
     kind: str
     value: Any = None

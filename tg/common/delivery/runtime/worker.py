@@ -117,9 +117,9 @@ class Worker:
                 values = WorkerIncoming(message, file, self._objects, self._module_name, self._roots)
                 request = Request(*values.load())
         except NotHere as error:
-            return Answer("refused", message=str(error))
+            return Answer("unread", message=str(error))
         except Exception as error:  # noqa: BLE001 the edge of a call: what unpickling an argument raises is told
-            return Answer("refused", message=f"an argument cannot be read there: {type(error).__name__}: {error}")
+            return Answer("unread", message=f"an argument cannot be read there: {type(error).__name__}: {error}")
         self._objects.let_go(request.let_go)
         if request.action == "again" and self._answered is not None:
             return self._again(self._answered, request.name)

@@ -48,8 +48,8 @@ class Staying:
         self._new = False
 
     def owner_lacks(self, module: str) -> None:
-        """The owner cannot import this module: objects of its classes stay here from now on, those of the whole package."""
-        self._unknown.add(module.partition(".")[0])
+        """The owner cannot import this module: objects of classes in it, and in all below, stay here from now on."""
+        self._unknown.add(module)
         self._stays.clear()
 
     def stays(self, kind: type) -> bool:
@@ -80,7 +80,7 @@ class Staying:
             return False
         if lies_in(module, self._module_name) and module != self._errors:
             return False
-        if module.partition(".")[0] in self._unknown:
+        if any(lies_in(module, one) for one in self._unknown):
             return False
         found: Any = sys.modules.get(module)
         for part in name.split("."):
