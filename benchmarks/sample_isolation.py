@@ -22,7 +22,7 @@ from typing import Any
 from tg.common.delivery.delivery import DependencyList, Packaging, install_package_and_get_loader
 from tg.common.delivery.environments.environment import environment_for
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
-from tg.common.delivery.runtime.channel import Channel, Message
+from tg.common.delivery.runtime.channel import Channel, Message, Packed
 from tg.common.locations import Loc
 
 from .samples import in_turns
@@ -130,16 +130,16 @@ def _package(*requirements: str) -> str:
 
 def _sizes(call: Callable[[], Any]) -> tuple[int, int]:
     """How many bytes go through the socket for a call, there and back."""
-    header, sizes = 12, []
+    sizes: list[int] = []
     send, receive = Channel.send, Channel.receive
 
-    def noted_send(self: Channel, body: Any, buffers: Any) -> None:
-        sizes.append(header + sum(map(len, body)))
-        send(self, body, buffers)
+    def noted_send(self: Channel, packed: Packed) -> None:
+        sizes.append(len(packed.data))
+        send(self, packed)
 
     def noted_receive(self: Channel) -> Message:
         message = receive(self)
-        sizes.append(header + len(message.body.getbuffer()))  # type: ignore[attr-defined]
+        sizes.append(12 + len(message.body.getbuffer()))  # type: ignore[attr-defined]
         return message
 
     Channel.send, Channel.receive = noted_send, noted_receive  # type: ignore[method-assign]

@@ -164,7 +164,7 @@ def test_ctrl_c_twice_ends_a_worker_that_does_not_react(job: Any, begun: Path) -
     with pytest.raises(KeyboardInterrupt):
         job.ignore(begun)
     thread.join()
-    with pytest.raises(WorkerEnded, match="SIGKILL"):
+    with pytest.raises(WorkerEnded, match="was killed since a call"):
         job.run()
 
 

@@ -278,7 +278,7 @@ class _Message:
         self.receiver.close()
 
     def cross(self, value: Any) -> Any:
-        OutgoingValues().send((value,), self.sender)
+        self.sender.send(OutgoingValues().pack((value,), self.sender))
         message = self.receiver.receive()
         with message.body as file:
             return IncomingValues(message, file, lambda *reference: reference).load()[0]
@@ -289,7 +289,7 @@ class _Message:
 )
 def test_what_is_big_does_not_go_through_the_socket(value: Any) -> None:
     with _Message() as message:
-        OutgoingValues().send((value,), message.sender)  # nobody reads: the socket would be full
+        message.sender.send(OutgoingValues().pack((value,), message.sender))  # nobody reads: the socket would be full
         sent = message.theirs.recv(MIB, socket.MSG_PEEK)
         assert 0 < len(sent) < 2 * KIB
 
@@ -302,7 +302,7 @@ def test_a_segment_that_was_let_go_is_written_again() -> None:
             assert got[0] == got[-1] == number
             files.append({segment.number for segment in message.sender._pool._away.values()})
             del got
-            message.receiver.send([b"N."], [])
+            message.receiver.send(message.receiver.pack([b"N."], []))
             message.sender.receive()
         assert files == [{1}] * 5
 
@@ -314,7 +314,7 @@ def test_a_segment_that_a_fork_may_still_see_is_not_written_again() -> None:
             os._exit(0)
         os.waitpid(child, 0)
         del got
-        message.receiver.send([b"N."], [])
+        message.receiver.send(message.receiver.pack([b"N."], []))
         message.sender.receive()
         message.cross(np.full(MIB, 2))
         assert [segment.number for segment in message.sender._pool._away.values()] == [2]
@@ -323,7 +323,7 @@ def test_a_segment_that_a_fork_may_still_see_is_not_written_again() -> None:
 def test_a_buffer_is_kept_without_those_it_came_with() -> None:
     with _Message() as message:
         small = message.cross([np.zeros(MIB // 4), *(np.zeros(MIB) for _ in range(4))])[0]
-        message.receiver.send([b"N."], [])
+        message.receiver.send(message.receiver.pack([b"N."], []))
         message.sender.receive()
         assert [segment.capacity for segment in message.sender._pool._away.values()] == [2 * MIB]
         assert small[0] == 0

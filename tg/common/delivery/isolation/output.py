@@ -66,11 +66,12 @@ class Output:
 
     def close(self) -> None:
         """Pass on what is left, and stop. The worker has ended."""
-        os.write(self._stopping, b".")
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
-        with self._lock:
+        try:
+            os.write(self._stopping, b".")
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
             self.take_in()
+        finally:
             self.drop()
 
     def drop(self) -> None:

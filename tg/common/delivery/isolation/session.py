@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..runtime.channel import PROTOCOL, Message
+from ..runtime.channel import PROTOCOL, Message, Packed
 from ..runtime.crossing import Answer, Request
 from ..runtime.errors import CallCancelled, IncompatiblePackage, RemoteError, UncrossableValue, WorkerEnded
 from .owner_values import NotHere, OwnerIncoming, OwnerOutgoing
@@ -76,11 +76,14 @@ class Session:
         with self._lock:
             if self._ending is not None:
                 raise self._ending.error()
+            if self._answer_is_due:
+                self._process.kill()
+                raise self._worker_ended("since a call before this one was interrupted in the middle of a message")
             call = self._running = _Call(next(self._numbers), name, self._running)
             try:
                 answer = self._exchange(call, action, target, arguments, named or {})
             except BaseException:
-                if self._answer_is_due and self._ending is None:  # what comes next would be taken for another's answer
+                if self._answer_is_due and self._ending is None:  # the next call would take it for its own
                     self._process.kill()
                 raise
             finally:
@@ -115,10 +118,12 @@ class Session:
 
     def _exchange(self, call: _Call, action: str, target: int, arguments: tuple[Any, ...], named: Any) -> Answer:
         try:
-            let_go = self._send(call, action, target, arguments, named)
+            packed, let_go = self._pack(call, action, target, arguments, named)
             try:
-                self._process.channel.wait()
-            except BaseException:
+                self._ask(packed)
+            except EOFError:
+                raise
+            except BaseException:  # sent as a whole, or, in a moment that is hardly ever met, not at all
                 self._give_up(call)
                 raise
             answer = self._answer(call)
@@ -135,26 +140,29 @@ class Session:
         finally:
             self._process.output.take_in()
 
-    def _send(
+    def _pack(
         self, call: _Call, action: str, target: int, arguments: tuple[Any, ...] = (), named: Any = None
-    ) -> list[tuple[int, int]]:
-        """Send a request, and return which proxies it says are gone."""
+    ) -> tuple[Packed, list[tuple[int, int]]]:
+        """A request ready to be sent, and which proxies it says are gone."""
         let_go = self._proxies.take_let_go()
         root, tg = self._loggers
         request = Request(
             call.number, action, target, call.name, arguments, named or {}, let_go, (root.level, tg.level)
         )
-        message = OwnerOutgoing(self)
         try:
-            message.dump(tuple(request))
+            packed = OwnerOutgoing(self).pack(tuple(request), self._process.channel)
         except BaseException as error:
             self._proxies.were_not_told(let_go)
-            if isinstance(error, Exception):
-                raise self._refused_argument(arguments, named, error) from error
-            raise
+            refused = self._refused_argument(arguments, named) if isinstance(error, Exception) else None
+            if refused is None:  # a signal's exception
+                raise
+            raise refused from error
+        return packed, let_go
+
+    def _ask(self, packed: Packed) -> None:
         self._answer_is_due = True
-        self._process.channel.send(message.pieces, message.buffers)
-        return let_go
+        self._process.channel.send(packed)
+        self._process.channel.wait()
 
     def _receive(self) -> Message:
         message = self._process.channel.receive()
@@ -189,8 +197,8 @@ class Session:
                 without.add(module)
             except Exception as error:
                 raise self._unreadable(call, error) from error
-            self._send(_Call(call.number, module, None), "again", 0)
-            self._process.channel.wait()
+            packed, _ = self._pack(_Call(call.number, module, None), "again", 0)
+            self._ask(packed)
 
     def _unreadable(self, call: _Call, error: BaseException) -> UncrossableValue:
         return UncrossableValue(
@@ -216,8 +224,8 @@ class Session:
             f"{name} of {self.module_name}: {answer.message}. Give and return plain values, or what both sides have."
         )
 
-    def _refused_argument(self, arguments: tuple[Any, ...], named: Any, error: Exception) -> UncrossableValue:
-        """The same error with the name of the argument that is to blame."""
+    def _refused_argument(self, arguments: tuple[Any, ...], named: Any) -> UncrossableValue | None:
+        """The error that names the argument which cannot be pickled."""
         for place, value in [*enumerate(arguments, 1), *(named or {}).items()]:
             try:
                 OwnerOutgoing(self).dump(value)
@@ -227,12 +235,13 @@ class Session:
                     f"{which}, of {type(value)}, cannot be sent to the worker of {self.module_name}: {problem}. Give it "
                     f"something that can be pickled: a list instead of a generator, a name instead of an open file."
                 )
-        return UncrossableValue(f"the call cannot be sent to the worker of {self.module_name}: {error}.")
+        return None
 
     def _worker_ended(self, when: str) -> WorkerEnded:
         code = self._process.wait()
+        how = "was killed" if self._process.was_killed else f"ended by {_how(code)}"
         self._ending = _Ending(
-            f"the worker of {self.module_name} ended by {_how(code)} {when}.",
+            f"the worker of {self.module_name} {how} {when}.",
             code,
             self._process.output.last_lines_of_errors(),
         )

@@ -72,6 +72,7 @@ class WorkerProcess:
             stack.pop_all()
         assert self._popen.stdout is not None and self._popen.stderr is not None
         self._owner = os.getpid()
+        self.was_killed = False
         self.channel = Channel(ours)
         self.output = Output(told, os.dup(self._popen.stdout.fileno()), os.dup(self._popen.stderr.fileno()))
         self._popen.stdout.close()
@@ -97,6 +98,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it at once, with all that it has started."""
+        self.was_killed = True
         if self._popen.returncode is None:  # afterwards the number may be another's
             with suppress(OSError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
@@ -133,11 +135,12 @@ def _end(
 ) -> None:
     if os.getpid() != owner:
         return
-    channel.close()
-    _wait(popen)
-    output.close()
-    for fd in descriptors:
-        os.close(fd)
+    with ExitStack() as stack:  # all of it, whatever interrupts a part
+        for fd in descriptors:
+            stack.callback(os.close, fd)
+        stack.callback(output.close)
+        stack.callback(_wait, popen)
+        channel.close()
 
 
 def _wait(popen: subprocess.Popen[bytes]) -> int:

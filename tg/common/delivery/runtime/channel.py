@@ -24,7 +24,7 @@ from typing import IO, NamedTuple
 from .resources import BUFFER_THRESHOLD_BYTES
 from .segments import Mapping, Segment, SegmentPool
 
-__all__ = ["PROTOCOL", "Channel", "Message"]
+__all__ = ["PROTOCOL", "Channel", "Message", "Packed"]
 
 PROTOCOL = 1
 """The number of this form of messages, and of what is said in them. Owner and worker may be of different releases."""
@@ -46,6 +46,13 @@ class Message(NamedTuple):
 
     body: IO[bytes]
     buffers: list[memoryview]
+
+
+class Packed(NamedTuple):
+    """What is to be sent: bytes for the socket, and the descriptors of the memory that has the rest."""
+
+    data: bytes
+    descriptors: list[int]
 
 
 class _SegmentReader(io.FileIO):
@@ -74,7 +81,7 @@ class _Table(NamedTuple):
 
 
 class Channel:
-    """One end. `send` and `receive` are for one thread at a time; whatever interrupts them in the middle breaks it."""
+    """One end, for one thread at a time. What interrupts `send` or `receive` in the middle breaks it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -102,22 +109,24 @@ class Channel:
         """Wait until something has come, or the other side is gone. It takes nothing in, so it can be interrupted."""
         return bool(self._poll.poll(None if seconds is None else 1000 * seconds))
 
-    def send(self, body: Sequence[bytes], buffers: Sequence[pickle.PickleBuffer]) -> None:
-        """Send a pickle, given in pieces, and its buffers. Raises `EOFError` when the other side is gone."""
+    def pack(self, body: Sequence[bytes], buffers: Sequence[pickle.PickleBuffer]) -> Packed:
+        """A pickle, given in pieces, and its buffers, made ready: what is big is copied now. Nothing is sent yet."""
         size = sum(map(len, body))
-        descriptors: list[int] = []
-        table = b""
-        if buffers or size > BUFFER_THRESHOLD_BYTES or self._let_go:
-            filled, descriptors = self._filled(body if size > BUFFER_THRESHOLD_BYTES else (), size, buffers)
-            table = pickle.dumps(tuple(filled))
-            body = () if filled.body is not None else body
-        text = b"".join(body)
-        data = b"".join((_HEADER.pack(len(table), len(text), len(descriptors)), table, text))
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else ()
+        if not buffers and size <= BUFFER_THRESHOLD_BYTES and not self._let_go:
+            return Packed(b"".join((_HEADER.pack(0, size, 0), *body)), [])
+        filled, descriptors = self._filled(body if size > BUFFER_THRESHOLD_BYTES else (), size, buffers)
+        table = pickle.dumps(tuple(filled))
+        text = b"".join(body) if filled.body is None else b""
+        return Packed(b"".join((_HEADER.pack(len(table), len(text), len(descriptors)), table, text)), descriptors)
+
+    def send(self, packed: Packed) -> None:
+        """Send a message. Raises `EOFError` when the other side is gone."""
+        descriptors = array.array("i", packed.descriptors)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if descriptors else ()
         try:
-            sent = self._socket.sendmsg([data], rights)
-            if sent < len(data):
-                self._socket.sendall(memoryview(data)[sent:])
+            sent = self._socket.sendmsg([packed.data], rights)
+            if sent < len(packed.data):
+                self._socket.sendall(memoryview(packed.data)[sent:])
         except ConnectionError as error:
             raise EOFError from error
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import IO, Any, NamedTuple
 
-from .channel import Channel, Message
+from .channel import Channel, Message, Packed
 from .names import lies_in, rename
 from .resources import BUFFER_THRESHOLD_BYTES
 
@@ -86,10 +86,10 @@ class OutgoingValues(pickle.Pickler):
         self.buffers = buffers
         super().__init__(SimpleNamespace(write=self.pieces.append), protocol=5, buffer_callback=stays_in)
 
-    def send(self, value: tuple[Any, ...], channel: Channel) -> None:
-        """Write one value and send it; nothing is sent when it cannot be pickled."""
+    def pack(self, value: tuple[Any, ...], channel: Channel) -> Packed:
+        """Write one value, ready to be sent. Raises what pickling raises."""
         self.dump(value)
-        channel.send(self.pieces, self.buffers)
+        return channel.pack(self.pieces, self.buffers)
 
 
 class IncomingValues(pickle.Unpickler):

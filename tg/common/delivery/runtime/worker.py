@@ -165,12 +165,11 @@ class Worker:
         self._telling.flush()
         self._answered = None
         try:
-            WorkerOutgoing(self._staying).send(tuple(answer), self._channel)
-        except EOFError:
-            raise
-        except Exception as error:  # noqa: BLE001 the edge of a call: what pickling raises is told; nothing was sent
+            packed = WorkerOutgoing(self._staying).pack(tuple(answer), self._channel)
+        except Exception as error:  # noqa: BLE001 the edge of a call: what pickling raises is told
             text = f"what came of the call cannot be sent: {type(error).__name__}: {error}"
-            WorkerOutgoing(self._staying).send(tuple(Answer("refused", message=text)), self._channel)
+            packed = WorkerOutgoing(self._staying).pack(tuple(Answer("refused", message=text)), self._channel)
+        self._channel.send(packed)
         if self._staying.has_sent_new_classes():
             self._answered = answer  # the owner may find that it cannot import them, and ask again
 

@@ -15,7 +15,7 @@ import sys
 import types
 from typing import IO, Any, NamedTuple
 
-from .channel import Channel, Message
+from .channel import Channel, Message, Packed
 from .crossing import Description, IncomingValues, OutgoingValues, held
 from .held_objects import HeldObjects, describe
 from .names import lies_in
@@ -104,10 +104,10 @@ class WorkerOutgoing(OutgoingValues):
         self._staying = staying
         self._sent: list[int] = []
 
-    def send(self, value: tuple[Any, ...], channel: Channel) -> None:
-        """See `OutgoingValues.send`."""
+    def pack(self, value: tuple[Any, ...], channel: Channel) -> Packed:
+        """See `OutgoingValues.pack`."""
         try:
-            super().send(value, channel)
+            return super().pack(value, channel)
         except BaseException:
             self._staying.objects.let_go((number, 1) for number in self._sent)
             raise
