@@ -1,8 +1,8 @@
 """A session: the calls of one owner into one worker, one after the other, and the proxies that came of them.
 
 The thread that calls sends the request and reads the answer itself; other threads wait for their turn. A call that is
-interrupted (Ctrl-C, an exception raised by a signal handler) is given up in the worker, too. What interrupts the moments in
-which a message is taken apart would leave half of one behind; then the worker is killed.
+interrupted (Ctrl-C, an exception raised by a signal handler) is given up in the worker, too. What interrupts the moment in
+which an answer is taken in may leave it, or half of it, to the next call; then the worker is killed.
 """
 
 from __future__ import annotations
