@@ -99,7 +99,7 @@ def calls(taken: dict[str, Any]) -> float:
 def ratio_measure(
     name: str,
     floor: str,
-    reach: float,
+    reach: float | None,
     pairs: list[tuple[float, float]],
     *,
     whole: list[tuple[float, float]] | None = None,

@@ -12,7 +12,7 @@ from projects import Project
 from wheels import write_wheel
 
 from tg.common import Loc
-from tg.common.delivery.delivery import Containering, inspect_package
+from tg.common.delivery.delivery import Containering, inspect_package, install_package_and_get_loader
 from tg.common.delivery.delivery.built_package import read_built_package
 from tg.common.delivery.environments.lock import Lock
 from tg.common.delivery.environments.platform import Platform
@@ -202,3 +202,9 @@ def test_looking_into_a_package_tells_what_it_is_locked_for(locked: Locked) -> N
     assert report.locks == ("3.12-x86_64-manylinux_2_28",)
     assert "(locked for 3.12-x86_64-manylinux_2_28)" in str(report)
     assert report.to_json()["locks"] == ["3.12-x86_64-manylinux_2_28"]
+
+
+def test_an_isolated_version_gets_what_was_locked(locked: Locked) -> None:
+    file = locked()
+    with install_package_and_get_loader(file, silent=True, isolated=True, policy=Policy.any()) as entry_point:
+        assert entry_point.load_resource("job").run() == ("1.0.0", "1.0.0")

@@ -95,5 +95,11 @@ class TgLogger:
         """Log a line with a level of `logging`."""
         _logger().log(level, message, *args, extra=extra, stacklevel=2)
 
+    def handle(self, record: logging.LogRecord) -> None:
+        """Pass on a record that was made for this logger in another process."""
+        logger = _logger()
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+
 
 Logger = TgLogger()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
 
 from ...logger import Logger
 from ..runtime.entry_point import EntryPoint
@@ -19,7 +20,31 @@ from .claims import claim_of_pip
 from .facts import PackageFacts
 from .store import InstalledPackage, Store
 
+if TYPE_CHECKING:
+    from ..isolation.entry_point import IsolatedEntryPoint
+
 __all__ = ["get_loader_from_installed_package", "install_package_and_get_loader", "uninstall"]
+
+
+@overload
+def install_package_and_get_loader(
+    package_location: str | PathLike[str],
+    *,
+    silent: bool = False,
+    install_dependencies: bool = True,
+    policy: Policy | None = None,
+    isolated: Literal[False] = False,
+) -> EntryPoint: ...
+
+
+@overload
+def install_package_and_get_loader(
+    package_location: str | PathLike[str],
+    *,
+    silent: bool = False,
+    policy: Policy | None = None,
+    isolated: Literal[True],
+) -> IsolatedEntryPoint: ...
 
 
 def install_package_and_get_loader(
@@ -28,11 +53,15 @@ def install_package_and_get_loader(
     silent: bool = False,
     install_dependencies: bool = True,
     policy: Policy | None = None,
+    isolated: bool = False,
 ) -> EntryPoint:
     """Install a package file and return its entry point.
 
     Installing what is installed already does nothing. When this process has imported another content of the same
     UID, the new one takes its place: new loads get the new code, objects of the old keep theirs.
+
+    With `isolated`, this process stays as it is: nothing is installed into it, and no UID is taken over. The package is loaded
+    into a worker process, with an environment of its own that has what it needs, and `load_resource` gives proxies.
 
     With `install_dependencies`, requirements that are missing are installed with uv, or pip where uv is not there.
     `policy` says which packages are trusted; without one it is the machine's (`Policy.of_machine`), and where that says
@@ -40,7 +69,13 @@ def install_package_and_get_loader(
     newer Python or a newer delivery, `DependencyProblem` when requirements are missing or conflict with what is
     installed; nothing has been imported then.
     """
+    if isolated and not install_dependencies:
+        raise ValueError(
+            "an isolated package has an environment of its own, with what it needs. Leave install_dependencies out."
+        )
     package = Store().install(Path(package_location).absolute(), policy=policy)
+    if isolated:
+        return _isolated_entry_point(package, silent=silent)
     if package.facts.requirements():
         from .package_locks import lock_of
         from .requirements import install_missing
@@ -97,6 +132,8 @@ def uninstall(package: str | EntryPoint | InstalledPackage, version: str | None 
         found = store.find(package, version)
     if found is None:
         raise PackageNotFound(f"{package} is not in {store.root}. list_installed() shows what is.")
+    if isinstance(package, EntryPoint):
+        package.unload()  # the worker as well, where it has one
     ModuleTree(found.module_name, found.folder).unload()
     store.remove(found)
 
@@ -116,6 +153,22 @@ def _check_fits(facts: PackageFacts, folder: Path) -> None:
     unfit = facts.unfit
     if unfit is not None:
         raise IncompatiblePackage(f"{facts.module_name} is installed in {folder}, but {unfit}.", path=folder)
+
+
+def _isolated_entry_point(package: InstalledPackage, *, silent: bool) -> IsolatedEntryPoint:
+    from ..isolation.entry_point import IsolatedEntryPoint
+    from .package_locks import lock_of
+
+    entry_point = IsolatedEntryPoint(
+        **package.facts.properties,
+        resources_location=package.folder / "resources",
+        requirements=package.facts.requirements(),
+        lock=lock_of(package.facts, package.folder),
+    )
+    entry_point.start()
+    if not silent:
+        Logger.info(f"{package.module_name} is in the store and ready in a process of its own")
+    return entry_point
 
 
 def _folder_from_pip(name: str, version: str | None) -> Path | None:

@@ -22,6 +22,11 @@ DeliveryError
 │   ├── OutOfMemory            it was ended because it took more memory than it may
 │   ├── TimeLimitReached       it was ended because it took longer than it may
 │   └── RunCancelled           it was cancelled
+├── CallFailed             a call into an isolated package came to no value
+│   ├── RemoteError            the package raised an error of a class of its own; the remote traceback is in it
+│   ├── CallCancelled          it was cancelled
+│   ├── WorkerEnded            the worker ended meanwhile, or had ended before
+│   └── UncrossableValue       an argument, or what came of the call, cannot be sent to the other process
 ├── UntrustedResult        a result refers to what the local tg and the declared dependencies do not have
 ├── PackageNotFound        no installed package, or no resource in it, of that name
 ├── PackageBusy            a version cannot be exchanged while it is being imported
@@ -36,6 +41,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
+    "CallCancelled",
+    "CallFailed",
     "CommandFailed",
     "DeliveryError",
     "DependencyProblem",
@@ -52,16 +59,19 @@ __all__ = [
     "PackageNotFound",
     "PackageRejected",
     "RegistryProblem",
+    "RemoteError",
     "RunCancelled",
     "RunFailed",
     "RunNotFound",
     "StorageProblem",
     "TimeLimitReached",
     "TrustProblem",
+    "UncrossableValue",
     "UndeliverablePayload",
     "UndeliverableSource",
     "UntrustedPackage",
     "UntrustedResult",
+    "WorkerEnded",
 ]
 
 
@@ -223,6 +233,43 @@ class TimeLimitReached(RunFailed):
 
 class RunCancelled(RunFailed):
     """Raised by `Run.result` when `Run.cancel` ended the run."""
+
+
+class CallFailed(DeliveryError):
+    """Raised by what an isolated package's `load_resource` gave, and by that itself, when a call comes to no value."""
+
+
+class RemoteError(CallFailed):
+    """Raised when the package raised an exception that is not known here, by class or by form.
+
+    `error_type` and `traceback` are those of the worker, as text; `error` is the exception itself, as a proxy.
+    """
+
+    def __init__(self, message: str, *, error_type: str, traceback: str, error: object) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.traceback = traceback
+        self.error = error
+
+
+class CallCancelled(CallFailed):
+    """Raised by a call that `cancel` of the entry point ended."""
+
+
+class WorkerEnded(CallFailed):
+    """Raised when the worker is not there any more: `exit_code` is its exit status, or a signal's number below zero.
+
+    `stderr` is the end of what it wrote to its standard error.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None, stderr: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.stderr = stderr
+
+
+class UncrossableValue(CallFailed, TypeError):
+    """Raised when a value cannot be sent to the other process, before the call; or after it, when what came of it cannot."""
 
 
 class UntrustedResult(DeliveryError):
