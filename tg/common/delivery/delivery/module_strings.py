@@ -10,7 +10,8 @@
 | `version("mydist")`, of a root's distribution | the same; see `runtime/distributions.py`                  |
 
 What is not known to be one is left as it is: a string is also a title, a key, a logger. What is used to import and cannot
-be relocated is reported.
+be relocated is reported. Names that are made elsewhere are those of `late_names.py`, what modules, classes and programs are
+called those of `module_labels.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ import ast
 import re
 
 from .imports import name_of
+from .late_names import (
+    LATE,
+    TAKE_LATE_NAMES,
+    ask_for_function,
+    ask_for_name,
+    compiled_text,
+    is_asked_for,
+    is_of_this_process,
+)
+from .module_labels import LABELS, labels_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -31,6 +42,8 @@ STRINGS = (
     # A root alone is a word like any other, but where it is given to one of these; the last letters of their names tell enough.
     rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.)\s*[\"']%(root)s[\"']",
     rb"[\"']%(root)s[\"']\s+(?:not\s+)?in\s+sys\b",
+    *LATE,
+    *LABELS,
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
@@ -40,61 +53,70 @@ METADATA = rb"\b(?:version|metadata|distribution|requires|files)\s*\(\s*[\"']"
 _TAKE_DISTRIBUTIONS = frozenset({"version", "metadata", "distribution", "requires", "files"})
 _TAKE_MODULES = frozenset(
     "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
-    "resource_string resource_stream resource_exists resource_isdir resource_listdir".split()
+    "resource_string resource_stream resource_exists resource_isdir resource_listdir resolve_name "
+    "DocTestSuite loadTestsFromName import_string PackageLoader".split()
 )
 _TAKE_DOTTED_NAMES = frozenset(
-    "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr PackageLoader".split()
+    "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr locate".split()
 )
 """Functions that other things have as well; so theirs is a name of a module only where it has a dot in it."""
 
 _PARAMETERS = ("name", "mod_name", "package", "target", "modname", "distribution_name")
 _LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
-_DOTTED = re.compile(r"\w+(?:\.\w+)*")
+_DOTTED = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
 _ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
 
 
-def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
-    """Relocate what one node names; or tell its line, and what stands there, when that cannot be done."""
+def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool) -> tuple[int, str] | None:
+    """Relocate what one node names; or tell its line, and what stands there, when that cannot be done.
+
+    `late`: whether names that nothing is known of may be asked for where the source runs.
+    """
+    for label in labels_in(node, names):
+        _prefix(label, text, names)
+    if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
+        ask_for_name(program, text, names, "source")
     if isinstance(node, ast.Call):
-        return _of_call(node, text, names)
+        return _of_call(node, text, names, late)
     if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
-        return _of_module_table(node, node.slice, text, names)
+        return _of_module_table(node, node.slice, text, names, late)
     if isinstance(node, ast.Compare) and _is_sys_modules(node.comparators[0]):
-        return _of_module_table(node, node.left, text, names)
+        return _of_module_table(node, node.left, text, names, late)
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY_POINT.fullmatch(node.value):
         module = node.value.partition(":")[0]
         return (node.lineno, repr(node.value)) if "." in module and names.has(module) else None
     return None
 
 
-def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
+def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool) -> tuple[int, str] | None:
     function = name_of(node.func)
     if isinstance(node.func, ast.Attribute) and _is_sys_modules(node.func.value) and node.args:
-        return _of_module_table(node, node.args[0], text, names)
+        return _of_module_table(node, node.args[0], text, names, late)
     if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
-        return _of_module_table(node, node.args[1], text, names)
+        return _of_module_table(node, node.args[1], text, names, late)
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None
     name = given[0]
     if function in _TAKE_DISTRIBUTIONS and isinstance(name, ast.Constant) and names.has_distribution(str(name.value)):
         return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
-    begin = _beginning(name)
+    begin, whole = _beginning(name), isinstance(name, ast.Constant)
     imports = function in ("import_module", "__import__")
-    if begin is None:
-        if imports and not _is_relative_already(node, name, text):
-            return node.lineno, _shown(node, text)  # a name that is made somewhere else
+    if imports and not whole and (begin is None or ("." not in begin and not begin.startswith(":"))):
+        return None if _ask(node, name, text, names, late) else (node.lineno, _shown(node, text))
+    if begin is None and function in TAKE_LATE_NAMES:
+        _ask(node, name, text, names, late)
+    if begin is None or function in _TAKE_DISTRIBUTIONS - _TAKE_MODULES:
         return None
-    whole = isinstance(name, ast.Constant)
-    if function in _TAKE_DISTRIBUTIONS - _TAKE_MODULES:
-        return None
+    if function == "import_module" and begin.startswith(".") and len(package := _package(node)) == 1:
+        return _of_module_table(node, package[0], text, names, False)
     if not names.has(begin) or ("." not in begin and not (whole and function in _TAKE_MODULES)):
-        may_be_one = imports and not whole and "." not in begin and not begin.startswith(":")
-        return (node.lineno, _shown(node, text)) if may_be_one else None
+        return None
     if whole and not _DOTTED.fullmatch(begin):
         return None
     if function == "__import__":
         done = _has_level(node) or (whole and _relocate_dunder_import(node, text, names))
+        done = done or _ask(node, name, text, names, late)
     elif function == "import_module" and whole and len(node.args) == 1 and not node.keywords:
         done = _relocate_import_module(name, text, names)
     else:
@@ -102,10 +124,32 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[in
     return None if done else (node.lineno, _shown(node, text))
 
 
+def _package(node: ast.Call) -> list[ast.expr]:
+    """What a relative name is relative to."""
+    return [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "package")]
+
+
+def _ask(node: ast.Call, name: ast.expr, text: SourceText, names: RelativeNames, late: bool) -> bool:
+    """Have an import by a name that is made elsewhere ask what the module is called, where it has to."""
+    if _is_relative_already(node, name, text) or is_of_this_process(name) or is_asked_for(name, text):
+        return True
+    if not late or isinstance(name, ast.Starred) or not _is_at(name, text):
+        return False
+    if name_of(node.func) == "__import__":
+        ask_for_function(node.func, text, names)
+    else:
+        ask_for_name(name, text, names)
+    return True
+
+
 def _of_module_table(
-    node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames
+    node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames, late: bool
 ) -> tuple[int, str] | None:
     begin = _beginning(key)
+    if begin is None and late and not is_of_this_process(key) and not is_asked_for(key, text) and _is_at(key, text):
+        if not isinstance(key, ast.Constant) and not text.text.startswith("__spec__.parent", text.span(key)[0]):
+            ask_for_name(key, text, names)
+        return None
     if begin is None or not names.has(begin) or not (isinstance(key, ast.Constant) or "." in begin):
         return None
     return None if _prefix(key, text, names) else (node.lineno, _shown(node, text))
@@ -194,7 +238,7 @@ def _is_relative_already(node: ast.Call, name: ast.expr, text: SourceText) -> bo
 
 
 def _is_sys_modules(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "modules" and name_of(node.value) == "sys"
+    return isinstance(node, ast.Attribute) and node.attr == "modules" and name_of(node.value) in ("sys", "_sys")
 
 
 def _shown(node: ast.expr, text: SourceText) -> str:

@@ -43,6 +43,17 @@ _STATEMENTS = (
     rb"import\b[^\r\n;]*(?:\b%(root)s\b|\\(?:[\r\n]|$))",
 )
 _PICKLES = rb"import\b[^\r\n;]*\bpickle\b", rb"from[ \t]+pickle\b"
+_LATE_WORDS = (
+    b"import_module",
+    b"__import__",
+    b"sys.modules",
+    b"exec(",
+    b"compile(",
+    b"-c",
+    b"_spec(",
+    b"_loader(",
+    b"run_module(",
+)
 _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
@@ -63,7 +74,7 @@ def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", dis
     source = source.removeprefix(codecs.BOM_UTF8)
     if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
-    if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
+    if not any(word in source for word in (*(root.encode() for root in roots), *_LATE_WORDS)):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 
@@ -82,14 +93,17 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     # Strings stand anywhere in expressions, which are most of a tree; imports only where statements do.
     pickles = not is_ours(path) and _reads_pickles(source)
     strings = _matches(STRINGS, source, roots) or (distributions and re.search(METADATA, source))
+    formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
+        if isinstance(node, ast.JoinedStr):
+            formatted.update(map(id, ast.walk(node)))
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             if names.has(node.module) or (pickles and node.module == "pickle"):
                 _relocate_from(node, text, names)
         elif isinstance(node, ast.Import):
             if any(names.has(alias.name) or (pickles and alias.name == "pickle") for alias in node.names):
                 _relocate_import(node, text, names, pickles)
-        elif (found := relocate_strings(node, text, names)) is not None:
+        elif (found := relocate_strings(node, text, names, late=id(node) not in formatted)) is not None:
             unresolved.append(found)
     relocated = text.edited()
     return Relocated(relocated.encode(encoding) if relocated != text.text else source, tuple(sorted(unresolved)))
