@@ -34,9 +34,8 @@ _TEST_FILES = "test_*.py", "*_test.py", "test.py", "tests.py"
 _OF_PYTEST = "pytest", "pluggy", "packaging", "pygments", "iniconfig"
 _OWN_FOLDERS = "", "src", "lib", "python", "Lib"
 """Where a source distribution has the library's own source."""
-_USAGE_ERROR = 4
 _WITHOUT_SETTINGS = ["-o", "addopts="], ["-o", "addopts=", "-o", "filterwarnings="]
-"""Tried when pytest does not take the library's own: options of plugins that are not there, a warning of the library."""
+"""Tried when nothing passes with the library's own: options of plugins that are not there, a warning of the library."""
 _DELIVER = """
 import re, sys
 from tg.common.delivery.delivery import Packaging
@@ -96,7 +95,7 @@ def main() -> int:
         folder = options.folder.resolve() if options.folder else Path(temporary)
         library = install(options.name, options.version, options.more, folder)
         tests = tests_beside(library, options.tests, folder / "own-run")
-        own = run_own(library, tests, of_pytest, folder)
+        own, of_pytest = run_own(library, tests, of_pytest, folder)
         relocated = run_relocated(library, tests, of_pytest, folder)
     if options.json:
         options.json.write_text(json.dumps({"own": own, "relocated": relocated}, indent=1), encoding="utf-8")
@@ -190,7 +189,8 @@ def tests_beside(library: Library, given: str | None, place: Path) -> Tests | No
     def left_out(folder: str, names: list[str]) -> set[str]:
         below = Path(folder).relative_to(library.source).as_posix()
         own = {*library.roots, *(f"{root}.py" for root in library.roots), "setup.py"}
-        return own & set(names) if below.removeprefix(".") in _OWN_FOLDERS else set()
+        metadata = {name for name in names if name.endswith((".egg-info", ".dist-info"))}
+        return metadata | (own & set(names) if below.removeprefix(".") in _OWN_FOLDERS else set())
 
     shutil.copytree(library.source, place, ignore=left_out, symlinks=True)
     found = (
@@ -221,11 +221,21 @@ def tops_in(folder: Path) -> list[str]:
     return sorted(name for name in {*files, *folders} - sys.stdlib_module_names if name.isidentifier())
 
 
-def run_own(library: Library, tests: Tests | None, options: list[str], folder: Path) -> dict[str, Outcome]:
-    """The tests under the library's own name."""
+def run_own(
+    library: Library, tests: Tests | None, options: list[str], folder: Path
+) -> tuple[dict[str, Outcome], list[str]]:
+    """The tests under the library's own name, and the options of pytest that they ran with."""
     bases = [library.site, *([tests.base] if tests else [])]
     paths = [library.site / root for root in library.roots if (library.site / root).is_dir()]
-    return run_tests("own", library.python, [*paths, *(tests.paths if tests else [])], bases, library, options, folder)
+    paths += tests.paths if tests else []
+    for more in ([], *_WITHOUT_SETTINGS):
+        outcomes = run_tests("own", library.python, paths, bases, library, [*more, *options], folder)
+        if any(outcome.kind == "passed" for outcome in outcomes.values()):
+            return outcomes, [*more, *options]
+    log = (folder / "own.log").read_text(encoding="utf-8")
+    raise SystemExit(
+        f"no test of {library.name} passes under its own name, or its source distribution has none:\n{log[-3000:]}"
+    )
 
 
 def run_relocated(library: Library, tests: Tests | None, options: list[str], folder: Path) -> dict[str, Outcome]:
@@ -246,7 +256,8 @@ def run_relocated(library: Library, tests: Tests | None, options: list[str], fol
     base = site / UID
     if tests:
         add_data(tests, base)
-    shutil.copytree(library.source, folder / "relocated-run", ignore=shutil.ignore_patterns("*.py"), symlinks=True)
+    data_alone = shutil.ignore_patterns("*.py", "*.egg-info", *library.roots)
+    shutil.copytree(library.source, folder / "relocated-run", ignore=data_alone, symlinks=True)
     found = [base / path.relative_to(tests.base) for path in tests.paths] if tests else []
     if base not in found:
         found += [base / root for root in library.roots if (base / root).is_dir()]
@@ -282,10 +293,10 @@ def run_tests(
 ) -> dict[str, Outcome]:
     """Run pytest with the library's own settings; the outcome of each test by its name."""
     outcomes, plugin, place = folder / f"{name}.jsonl", folder / f"{name}-plugin", folder / f"{name}-run"
-    plugin.mkdir()
+    plugin.mkdir(exist_ok=True)
     place.mkdir(exist_ok=True)
     shutil.copy(REPOSITORY / "benchmarks/sample_outcomes.py", plugin)
-    settings = [library.source / one for one in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")]
+    settings = [place / one for one in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")]
     config = next((one for one in settings if one.exists() and "pytest" in one.read_text(encoding="utf-8")), None)
     command = [str(python), "-m", "pytest", "-q", "-p", "sample_outcomes", "-p", "no:cacheprovider"]
     command += ["-o", "consider_namespace_packages=true", "--continue-on-collection-errors"]
@@ -297,15 +308,11 @@ def run_tests(
         "RELOCATION_BASES": os.pathsep.join(map(str, bases)),
         "RELOCATION_OUTCOMES": str(outcomes),
     }
-    for more in ([], *_WITHOUT_SETTINGS):
-        with (folder / f"{name}.log").open("w", encoding="utf-8") as log:
-            done = subprocess.run(
-                [*command, *more], cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
-            )
-        if done.returncode != _USAGE_ERROR:
-            break
+    outcomes.unlink(missing_ok=True)
+    with (folder / f"{name}.log").open("w", encoding="utf-8") as log:
+        subprocess.run(command, cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
     if not outcomes.exists():
-        raise SystemExit(f"no test ran under {name}:\n{(folder / f'{name}.log').read_text(encoding='utf-8')[-3000:]}")
+        return {}
     found: dict[str, Outcome] = {}
     for line in outcomes.read_text(encoding="utf-8").splitlines():
         test, kind, reason = json.loads(line)

@@ -7,6 +7,8 @@ What such a name will be cannot be told here, so the package is asked when it is
 | `import_module(name)`                    | `import_module(LATE.here(name))`                     |
 | `__import__(name)`                       | `LATE.import_(name)`                                 |
 | `sys.modules[name]`                      | `sys.modules[LATE.here(name)]`                       |
+| `version(name)`                          | `version(LATE.distribution(name))`                   |
+| `entry_points(group="x")`                | the same with `runtime/plugins.py`                   |
 | `exec(text)`, `compile(text, …)`         | `exec(LATE.source(text))`                            |
 | `[sys.executable, "-c", text]`           | `[sys.executable, "-c", LATE.source(text)]`          |
 | `file.write("from tg.x import " + names)` | `file.write(LATE.source("from tg.x import " + names))` |
@@ -42,7 +44,7 @@ TAKE_LATE_NAMES = frozenset(
 LATE = (
     rb"sys\.modules(?:\[|\.(?:get|pop|setdefault)\()(?!__\w+__|[\"'])",
     rb"in\s+_?sys\.modules\b",
-    rb"(?:find_spec|find_loader|get_loader|run_module|resolve_name|importorskip|import_string)\(\s*[^\s\"']",
+    rb"(?:_spec|_loader|_module|_name|importorskip|import_string|_data|files|resource_[a-z]+)\(\s*[^\s\"'):]",
     rb"exec\s*\(",
     rb"compile\((?<!\.compile\()",
     rb"[\"']-c[\"']\s*,",
@@ -65,6 +67,13 @@ def ask_for_name(name: ast.expr, text: SourceText, names: RelativeNames, functio
 def ask_for_function(function: ast.expr, text: SourceText, names: RelativeNames) -> None:
     """Have `__import__` be the package's own."""
     text.replace(*text.span(function), f"{_late(names)}.import_")
+
+
+def ask_for_plugins(function: ast.expr, text: SourceText, names: RelativeNames) -> None:
+    """Have `entry_points` know those that the package's own distributions declare."""
+    start, end = text.span(function)
+    text.replace(start, start, f"{_late(names, 'plugins')}.with_own(")
+    text.replace(end, end, ")")
 
 
 def compiled_text(node: ast.AST, names: RelativeNames) -> ast.expr | None:
@@ -129,6 +138,6 @@ def is_of_this_process(name: ast.expr) -> bool:
 _BEGIN = "__import__(__spec__.parent"
 
 
-def _late(names: RelativeNames) -> str:
-    module = f'{names.uid_expression(chr(34))} + ".tg.common.delivery.runtime.late_names"'
-    return f'__import__({module}, fromlist=["here"])'
+def _late(names: RelativeNames, module: str = "late_names") -> str:
+    whole = f'{names.uid_expression(chr(34))} + ".tg.common.delivery.runtime.{module}"'
+    return f'__import__({whole}, fromlist=["here"])'

@@ -98,6 +98,13 @@ def _names_module(node: ast.expr) -> bool:
     """Whether an expression is the name of a module; `x.__name__` may be that of anything."""
     if isinstance(node, ast.Name):
         return node.id in ("__name__", "__package__")
+    if isinstance(node, ast.Call):  # f_globals.get("__name__", ""), getattr(cls, "__module__", None)
+        first = node.args[: 2 if name_of(node.func) == "getattr" else 1]
+        names = ("__module__",) if name_of(node.func) == "getattr" else ("__name__", "__package__")
+        known = name_of(node.func) in ("get", "getattr") and first and isinstance(first[-1], ast.Constant)
+        return bool(known) and first[-1].value in names  # type: ignore[attr-defined]
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and node.slice.value in ("__name__", "__package__")
     return isinstance(node, ast.Attribute) and node.attr in ("__module__", "__package__")
 
 

@@ -25,6 +25,7 @@ from .late_names import (
     TAKE_LATE_NAMES,
     ask_for_function,
     ask_for_name,
+    ask_for_plugins,
     compiled_text,
     is_asked_for,
     is_of_this_process,
@@ -47,9 +48,10 @@ STRINGS = (
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
-METADATA = rb"\b(?:version|metadata|distribution|requires|files)\s*\(\s*[\"']"
+METADATA = rb"\b(?:version|metadata|distribution|requires|files|entry_points)\s*\("
 """The same for the names of distributions."""
 
+_GIVE_PLUGINS = frozenset({"entry_points", "iter_entry_points"})
 _TAKE_DISTRIBUTIONS = frozenset({"version", "metadata", "distribution", "requires", "files"})
 _TAKE_MODULES = frozenset(
     "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
@@ -94,12 +96,20 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool)
         return _of_module_table(node, node.args[0], text, names, late)
     if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
         return _of_module_table(node, node.args[1], text, names, late)
+    if function.lstrip("_") in _GIVE_PLUGINS and late and names.has_distributions:
+        if isinstance(node.func, (ast.Name, ast.Attribute)) and not is_asked_for(node.func, text):
+            ask_for_plugins(node.func, text, names)
+        return None
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None
     name = given[0]
     if function in _TAKE_DISTRIBUTIONS and isinstance(name, ast.Constant) and names.has_distribution(str(name.value)):
         return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
+    if function in ("version", "distribution", "metadata") and late and names.has_distributions:
+        if not isinstance(name, (ast.Constant, ast.Starred)) and not _is_known(name, text) and _is_at(name, text):
+            ask_for_name(name, text, names, "distribution")
+        return None
     begin, whole = _beginning(name), isinstance(name, ast.Constant)
     imports = function in ("import_module", "__import__")
     if imports and not whole and (begin is None or ("." not in begin and not begin.startswith(":"))):
@@ -131,7 +141,7 @@ def _package(node: ast.Call) -> list[ast.expr]:
 
 def _ask(node: ast.Call, name: ast.expr, text: SourceText, names: RelativeNames, late: bool) -> bool:
     """Have an import by a name that is made elsewhere ask what the module is called, where it has to."""
-    if _is_relative_already(node, name, text) or is_of_this_process(name) or is_asked_for(name, text):
+    if _is_relative_already(node) or _is_known(name, text):
         return True
     if not late or isinstance(name, ast.Starred) or not _is_at(name, text):
         return False
@@ -146,8 +156,8 @@ def _of_module_table(
     node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames, late: bool
 ) -> tuple[int, str] | None:
     begin = _beginning(key)
-    if begin is None and late and not is_of_this_process(key) and not is_asked_for(key, text) and _is_at(key, text):
-        if not isinstance(key, ast.Constant) and not text.text.startswith("__spec__.parent", text.span(key)[0]):
+    if begin is None and late and not isinstance(key, ast.Constant):
+        if not _is_known(key, text) and _is_at(key, text):
             ask_for_name(key, text, names)
         return None
     if begin is None or not names.has(begin) or not (isinstance(key, ast.Constant) or "." in begin):
@@ -230,9 +240,14 @@ def _beginning(name: ast.expr) -> str | None:
     return None
 
 
-def _is_relative_already(node: ast.Call, name: ast.expr, text: SourceText) -> bool:
-    """A package is given beside the name; or the name was made relative when the package was delivered before."""
-    if name_of(node.func) == "import_module" and node.args and (len(node.args) > 1 or node.keywords):
+def _is_relative_already(node: ast.Call) -> bool:
+    """Whether a package is given beside the name."""
+    return name_of(node.func) == "import_module" and bool(node.args) and (len(node.args) > 1 or bool(node.keywords))
+
+
+def _is_known(name: ast.expr, text: SourceText) -> bool:
+    """Whether a name is what a module is called here; it may have been made so when the package was delivered before."""
+    if is_of_this_process(name) or is_asked_for(name, text):
         return True
     return text.text.startswith("__spec__.parent", text.span(name)[0])
 

@@ -28,6 +28,11 @@ class RelativeNames:
         """Whether a module of that name is in one of the roots."""
         return name.partition(".")[0] in self._roots
 
+    @property
+    def has_distributions(self) -> bool:
+        """Whether any of the roots is from a distribution."""
+        return bool(self._distributions)
+
     def has_distribution(self, name: str) -> bool:
         """Whether one of the roots is from a distribution of that name."""
         return normalised(name) in self._distributions

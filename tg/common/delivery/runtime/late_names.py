@@ -12,14 +12,24 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["here", "import_", "source"]
+__all__ = ["distribution", "here", "import_", "source"]
 
 
 def here(name: Any) -> Any:
     """What a module is called here that the source of this package calls `name`, or what is no such name as it is."""
     return local_prefix() + name if isinstance(name, str) and _is_own(name) else name
+
+
+def distribution(name: Any) -> Any:
+    """By what `importlib.metadata` finds a distribution here: by the package's name before it where it is the package's own."""
+    uid = local_prefix()[:-1]
+    if not uid or not isinstance(name, str):
+        return name
+    own = {normalised(found.metadata["Name"]) for found in distributions_of(uid)}
+    return f"{uid}.{name}" if normalised(name) in own else name
 
 
 def import_(
