@@ -29,6 +29,7 @@ from .source_text import SourceText
 __all__ = [
     "LATE",
     "TAKE_LATE_NAMES",
+    "WRITES",
     "ask_for_function",
     "ask_for_name",
     "compiled_text",
@@ -48,9 +49,11 @@ LATE = (
     rb"exec\s*\(",
     rb"compile\((?<!\.compile\()",
     rb"[\"']-c[\"']\s*,",
-    rb"(?:write|writeline|write_text|makepyfile|makeconftest)\(",
 )
 """What a module has that has to be looked at here."""
+
+WRITES = re.compile(rb"(?:write|writeline|write_text|makepyfile|makeconftest)\(")
+"""What a module has that may write source, if it has an import of a root in a string."""
 
 _WRITE = frozenset({"write", "writeline", "write_text", "makepyfile", "makeconftest"})
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
