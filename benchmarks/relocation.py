@@ -1,6 +1,7 @@
 """Code that nobody here wrote, under another name: a library's own tests, as they are and relocated.
 
-python benchmarks/relocation.py NAME [--with REQUIREMENT]... [--tests FOLDER] [--version V] [-- OPTIONS OF PYTEST]
+python benchmarks/relocation.py NAME [--with REQUIREMENT]... [--also ROOT]... [--tests FOLDER] [--version V]
+                                     [-- OPTIONS OF PYTEST]
 
 Downloads the source distribution of NAME and installs it, with what its tests ask for, into an environment of its own.
 Its tests run there under its own name. Then the library, and its tests, are delivered as the roots of a package, and the
@@ -8,7 +9,8 @@ same tests run in an environment that has the same distributions except NAME. Pr
 difference with what was said.
 
 Tests are found inside of the library, in a folder beside it, or as files beside it. A folder that is a package is one
-root; in one that is none, each module is a root, as it is for Python when pytest has put the folder on `sys.path`. Both runs start in a folder with the data of the source distribution.
+root; in one that is none, each module is a root, as it is for Python when pytest has put the folder on `sys.path`. Both runs
+start in a folder with the data of the source distribution.
 """
 
 from __future__ import annotations
@@ -85,6 +87,9 @@ def main() -> int:
     parser.add_argument("name")
     parser.add_argument("--version", help="of the library; the newest by default")
     parser.add_argument("--with", dest="more", action="append", default=[], help="one more requirement of the tests")
+    parser.add_argument(
+        "--also", action="append", default=[], help="one more root: of a requirement that imports the library itself"
+    )
     parser.add_argument("--tests", help="the folder of tests in the source distribution, if it is not found")
     parser.add_argument("--json", type=Path, help="write every outcome there")
     parser.add_argument("--folder", type=Path, help="work there, and leave it; a temporary folder by default")
@@ -96,7 +101,7 @@ def main() -> int:
         library = install(options.name, options.version, options.more, folder)
         tests = tests_beside(library, options.tests, folder / "own-run")
         own, of_pytest = run_own(library, tests, of_pytest, folder)
-        relocated = run_relocated(library, tests, of_pytest, folder)
+        relocated = run_relocated(library, options.also, tests, of_pytest, folder)
     if options.json:
         options.json.write_text(json.dumps({"own": own, "relocated": relocated}, indent=1), encoding="utf-8")
     return tell(library, own, relocated)
@@ -207,11 +212,12 @@ def tests_beside(library: Library, given: str | None, place: Path) -> Tests | No
         )
     folder = place / found[0]
     above = ["conftest"] if (place / "conftest.py").exists() else []
+    mentioned = beside_and_mentioned(place, folder)
     if not (folder / "__init__.py").exists():
-        return Tests(folder, tops_in(folder), [folder])
+        return Tests(folder, [*tops_in(folder), *mentioned], [folder])
     top = Path(found[0]).parts[0] if Path(found[0]).parts[0] not in _OWN_FOLDERS else folder.name
     base = place if (place / top).is_dir() else folder.parent
-    return Tests(base, [*above, top], [folder])
+    return Tests(base, [*above, top, *mentioned], [folder])
 
 
 def tops_in(folder: Path) -> list[str]:
@@ -219,6 +225,14 @@ def tops_in(folder: Path) -> list[str]:
     files = [one.stem for one in folder.glob("*.py")]
     folders = [one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.py"))]
     return sorted(name for name in {*files, *folders} - sys.stdlib_module_names if name.isidentifier())
+
+
+def beside_and_mentioned(place: Path, tests: Path) -> list[str]:
+    """What lies beside the tests and is imported by them: examples, say."""
+    sources = [file.read_text(encoding="utf-8", errors="replace") for file in tests.rglob("*.py")]
+    names = [name for name in tops_in(place) if name not in ("conftest", tests.relative_to(place).parts[0])]
+    patterns = {name: re.compile(rf"^\s*(?:from|import)\s+{name}\b|[\"']{name}\.\w", re.MULTILINE) for name in names}
+    return [name for name in names if any(patterns[name].search(source) for source in sources)]
 
 
 def run_own(
@@ -238,12 +252,14 @@ def run_own(
     )
 
 
-def run_relocated(library: Library, tests: Tests | None, options: list[str], folder: Path) -> dict[str, Outcome]:
+def run_relocated(
+    library: Library, also: list[str], tests: Tests | None, options: list[str], folder: Path
+) -> dict[str, Outcome]:
     """The tests in a package, in an environment that does not have the library."""
-    roots = [*library.roots, *(tests.roots if tests else [])]
+    roots = [*library.roots, *also, *(tests.roots if tests else [])]
     (folder / "delivery").mkdir()
     (folder / "delivery" / "tg").symlink_to(REPOSITORY / "tg")  # alone: the repository has a folder of tests as well
-    paths = [folder / "delivery", library.site, *([tests.base] if tests else [])]
+    paths = [folder / "delivery", library.site, *([tests.base, folder / "own-run"] if tests else [])]
     variables = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "TG_HOME": str(folder / "home")}
     package = run(str(library.python), "-P", "-c", _DELIVER, str(folder / "package"), *roots, **variables).split()[-1]
     python = environment(folder / "without")

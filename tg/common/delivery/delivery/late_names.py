@@ -7,7 +7,7 @@ What such a name will be cannot be told here, so the package is asked when it is
 | `import_module(name)`                    | `import_module(LATE.here(name))`                     |
 | `__import__(name)`                       | `LATE.import_(name)`                                 |
 | `sys.modules[name]`                      | `sys.modules[LATE.here(name)]`                       |
-| `version(name)`                          | `version(LATE.distribution(name))`                   |
+| `version(name)`                          | `version(LATE.of_distribution(name))`                   |
 | `entry_points(group="x")`                | the same with `runtime/plugins.py`                   |
 | `exec(text)`, `compile(text, …)`         | `exec(LATE.source(text))`                            |
 | `[sys.executable, "-c", text]`           | `[sys.executable, "-c", LATE.source(text)]`          |
@@ -28,6 +28,7 @@ from .source_text import SourceText
 
 __all__ = [
     "LATE",
+    "LATE_WORDS",
     "TAKE_LATE_NAMES",
     "WRITES",
     "ask_for_function",
@@ -38,7 +39,8 @@ __all__ = [
 ]
 
 TAKE_LATE_NAMES = frozenset(
-    "find_spec find_loader get_loader run_module resolve_name importorskip import_string".split()
+    "find_spec find_loader get_loader get_data run_module resolve_name importorskip import_string files "
+    "resource_filename resource_string resource_stream resource_exists resource_isdir resource_listdir".split()
 )
 """Functions that import by a name, beside those that everybody imports with."""
 
@@ -51,6 +53,12 @@ LATE = (
     rb"[\"']-c[\"']\s*,",
 )
 """What a module has that has to be looked at here."""
+
+LATE_WORDS = tuple(
+    b"import_module __import__ sys.modules exec( compile( \"-c\" '-c' _spec( _loader( _module( _name( importorskip( "
+    b"import_string( _data( files( resource_".split()
+)
+"""One of them is in whatever has any of those, and is found far sooner."""
 
 WRITES = re.compile(rb"(?:write|writeline|write_text|makepyfile|makeconftest)\(")
 """What a module has that may write source, if it has an import of a root in a string."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 
 from .imports import name_of
 from .relative_names import RelativeNames
@@ -84,8 +85,9 @@ def _labels_of_call(node: ast.Call) -> Iterator[ast.expr]:
 
 def _program(command: list[ast.expr]) -> Iterator[ast.expr]:
     """The module that Python is told to run."""
-    for python, option, module in zip(command, command[1:], command[2:], strict=False):
-        is_python = isinstance(python, ast.Attribute) and python.attr == "executable"
+    is_python = False
+    for option, module in pairwise(command):
+        is_python = is_python or (isinstance(option, ast.Attribute) and option.attr == "executable")
         if is_python and isinstance(option, ast.Constant) and option.value == "-m":
             yield module
 

@@ -48,7 +48,7 @@ STRINGS = (
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
-METADATA = rb"\b(?:version|metadata|distribution|requires|files|entry_points)\s*\("
+METADATA = rb"(?:\b(?:version|metadata|distribution|requires|files)|entry_points)\s*\("
 """The same for the names of distributions."""
 
 _GIVE_PLUGINS = frozenset({"entry_points", "iter_entry_points"})
@@ -86,12 +86,19 @@ def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, l
         return _of_module_table(node, node.left, text, names, late)
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY_POINT.fullmatch(node.value):
         module = node.value.partition(":")[0]
-        return (node.lineno, repr(node.value)) if "." in module and names.has(module) else None
+        reported = "." in module and names.has(module) and not text.is_prefixed(node)
+        return (node.lineno, repr(node.value)) if reported else None
     return None
 
 
 def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool) -> tuple[int, str] | None:
     function = name_of(node.func)
+    if (
+        function in ("dict", "multiple")
+        and isinstance(node.func, ast.Attribute)
+        and name_of(node.func.value) == "patch"
+    ):
+        function = "patch"
     if isinstance(node.func, ast.Attribute) and _is_sys_modules(node.func.value) and node.args:
         return _of_module_table(node, node.args[0], text, names, late)
     if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
@@ -108,7 +115,7 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool)
         return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
     if function in ("version", "distribution", "metadata") and late and names.has_distributions:
         if not isinstance(name, (ast.Constant, ast.Starred)) and not _is_known(name, text) and _is_at(name, text):
-            ask_for_name(name, text, names, "distribution")
+            ask_for_name(name, text, names, "of_distribution")
         return None
     begin, whole = _beginning(name), isinstance(name, ast.Constant)
     imports = function in ("import_module", "__import__")

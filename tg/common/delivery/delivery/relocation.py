@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .imports import parsed
-from .late_names import WRITES
+from .late_names import LATE_WORDS, WRITES
 from .module_strings import METADATA, STRINGS, relocate_strings
 from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
@@ -46,17 +46,6 @@ _STATEMENTS = (
     rb"import\b[^\r\n;]*(?:\b%(root)s\b|\\(?:[\r\n]|$))",
 )
 _PICKLES = rb"import\b[^\r\n;]*\bpickle\b", rb"from[ \t]+pickle\b"
-_LATE_WORDS = (
-    b"import_module",
-    b"__import__",
-    b"sys.modules",
-    b"exec(",
-    b"compile(",
-    b"-c",
-    b"_spec(",
-    b"_loader(",
-    b"run_module(",
-)
 _BREAK = re.compile(r"\\(\r\n|\r|\n)")
 _BLANK = r"(?:[ \t\f]|\\(?:\r\n|\r|\n))"
 _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
@@ -78,7 +67,7 @@ def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", dis
     source = source.removeprefix(codecs.BOM_UTF8)
     if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
-    if not any(word in source for word in (*(root.encode() for root in roots), *_LATE_WORDS)):
+    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS)):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 

@@ -46,6 +46,11 @@ class SourceText:
         """Note an edit. It must have as many line breaks as what it replaces, so that all lines keep their numbers."""
         self._edits.append((start, end, text))
 
+    def is_prefixed(self, node: ast.expr) -> bool:
+        """Whether something is put before a node, now or when the package was delivered before."""
+        start, _ = self.span(node)
+        return self.text.endswith((' "." + ', " '.' + "), 0, start) or any(edit[0] == start for edit in self._edits)
+
     def edits(self) -> list[Edit]:
         """All that was noted, as edits of the file's bytes."""
         if not self._edits:

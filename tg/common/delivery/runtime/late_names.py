@@ -15,7 +15,7 @@ from typing import Any
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["distribution", "here", "import_", "source"]
+__all__ = ["here", "import_", "of_distribution", "source"]
 
 
 def here(name: Any) -> Any:
@@ -23,7 +23,7 @@ def here(name: Any) -> Any:
     return local_prefix() + name if isinstance(name, str) and _is_own(name) else name
 
 
-def distribution(name: Any) -> Any:
+def of_distribution(name: Any) -> Any:
     """By what `importlib.metadata` finds a distribution here: by the package's name before it where it is the package's own."""
     uid = local_prefix()[:-1]
     if not uid or not isinstance(name, str):
