@@ -91,6 +91,7 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     tree = parsed(source)
     text = SourceText(source, tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     unresolved = []
+    late = not is_ours(path)
     formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.JoinedStr):
@@ -101,7 +102,10 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
         elif isinstance(node, ast.Import):
             if any(names.has(alias.name) or (pickles and alias.name == "pickle") for alias in node.names):
                 _relocate_import(node, text, names, pickles)
-        elif strings and (found := relocate_strings(node, text, names, late=id(node) not in formatted)) is not None:
+        elif (
+            strings
+            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted)) is not None
+        ):
             unresolved.append(found)
     edits = text.edits()
     return Relocated(edited(source, edits), tuple(sorted(unresolved)), tuple(edits))
