@@ -524,7 +524,7 @@ def test_files_that_do_not_change_are_not_parsed_again(company: Project) -> None
 
         parsed = []
         sys.addaudithook(lambda event, given: parsed.append(given[0]) if event == "compile" and given[1] == "<unknown>" else None)
-        packaging = Packaging('my_job', '1.0.0', dict(job=Model(3)))
+        packaging = Packaging('my_job', '1.0.0', dict(job=Model(3)), roots=['mycompany'])
         packaging.silent = True
         packaging.make_package()
         print(len(parsed), hashlib.sha256(open(packaging.package_location, "rb").read()).hexdigest())

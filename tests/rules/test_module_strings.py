@@ -103,6 +103,7 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
         ('module.__name__ == "tg.x"', f'module.__name__ == {UID}"tg.x"'),
         ('c.__module__.startswith("tg.")', f'c.__module__.startswith({UID}"tg.")'),
         ('pytest_plugins = ["tg.x", "a"]', f'pytest_plugins = [{UID}"tg.x", "a"]'),
+        ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
         ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),
     ],
 )

@@ -33,6 +33,7 @@ __all__ = [
     "WRITES",
     "ask_for_function",
     "ask_for_name",
+    "ask_for_plugins",
     "compiled_text",
     "is_asked_for",
     "is_of_this_process",

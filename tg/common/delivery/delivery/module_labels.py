@@ -9,6 +9,7 @@
 | `cls.__module__.startswith("mycompany.")`        | `"mycompany."`                     |
 | `pytest_plugins = ["mycompany.x"]`               | each of them                       |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
+| `[sys.executable, "-mmycompany.x"]`              | what follows `-m`                  |
 
 In a package they have its name before them, as what they are compared with has.
 """
@@ -22,7 +23,7 @@ from itertools import pairwise
 from .imports import name_of
 from .relative_names import RelativeNames
 
-__all__ = ["LABELS", "labels_in"]
+__all__ = ["LABELS", "attached_modules", "labels_in"]
 
 LABELS = (
     rb"__(?:module|name|package)__\b[^\r\n]*[\"']%(root)s\b",
@@ -31,7 +32,7 @@ LABELS = (
     rb"filterwarnings\([^\r\n]*[\"']%(root)s\b",
     rb"set_module\(\s*[\"']%(root)s\b",
     rb"pytest_plugins\b",
-    rb"[\"']-m[\"']\s*,\s*[\"']%(root)s\b",
+    rb"[\"']-m(?:[\"']\s*,\s*[\"'])?%(root)s\b",
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
@@ -90,6 +91,15 @@ def _program(command: list[ast.expr]) -> Iterator[ast.expr]:
         is_python = is_python or (isinstance(option, ast.Attribute) and option.attr == "executable")
         if is_python and isinstance(option, ast.Constant) and option.value == "-m":
             yield module
+
+
+def attached_modules(node: ast.AST, names: RelativeNames) -> list[ast.expr]:
+    """The same, where the module is in one text with the option."""
+    command = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
+    if not any(isinstance(one, ast.Attribute) and one.attr == "executable" for one in command):
+        return []
+    options = [(one, str(one.value)) for one in command if isinstance(one, ast.Constant)]
+    return [one for one, option in options if option.startswith("-m") and names.has(option[2:])]
 
 
 def _each(value: ast.expr) -> list[ast.expr]:

@@ -30,7 +30,7 @@ from .late_names import (
     is_asked_for,
     is_of_this_process,
 )
-from .module_labels import LABELS, labels_in
+from .module_labels import LABELS, attached_modules, labels_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -76,6 +76,11 @@ def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, l
     """
     for label in labels_in(node, names):
         _prefix(label, text, names)
+    for option in attached_modules(node, names):
+        start, end = text.span(option)
+        quote = text.text[end - 1]
+        put = f"-m{quote} + {names.uid_expression(quote)} + {quote}."
+        text.replace(start, end, text.text[start:end].replace("-m", put, 1))
     if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
         ask_for_name(program, text, names, "source")
     if isinstance(node, ast.Call):
