@@ -38,10 +38,11 @@ __all__ = ["METADATA", "STRINGS", "relocate_strings"]
 
 STRINGS = (
     rb"import_module\s*\((?!\s*[\"']\.)",
+    rb"import_module\s*\(\s*[\"'][.\w]*[\"']\s*,\s*(?:package\s*=\s*)?[\"']%(root)s\b",
     rb"__import__\s*\((?!\s*[\"']\.)",
     rb"[\"']%(root)s\.[.\w]+[\"':]",
     # A root alone is a word like any other, but where it is given to one of these; the last letters of their names tell enough.
-    rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.)\s*[\"']%(root)s[\"']",
+    rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.|ite.|ult.)\s*[\"']%(root)s[\"']",
     rb"[\"']%(root)s[\"']\s+(?:not\s+)?in\s+sys\b",
     *LATE,
     *LABELS,
