@@ -34,6 +34,7 @@ _GROUPS = re.compile(r"tests?|testing|pytest|test[-_](?:deps|requirements|depend
 _FOLDERS = "tests", "test", "testing"
 _TEST_FILES = "test_*.py", "*_test.py", "test.py", "tests.py"
 _OF_PYTEST = "pytest", "pluggy", "packaging", "pygments", "iniconfig"
+_SETTINGS = "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"
 _OWN_FOLDERS = "", "src", "lib", "python", "Lib"
 """Where a source distribution has the library's own source."""
 _WITHOUT_SETTINGS = ["-o", "addopts="], ["-o", "addopts=", "-o", "filterwarnings="]
@@ -274,6 +275,10 @@ def run_relocated(
         add_data(tests, base)
     data_alone = shutil.ignore_patterns("*.py", "*.egg-info", *library.roots)
     shutil.copytree(library.source, folder / "relocated-run", ignore=data_alone, symlinks=True)
+    warnings = re.compile(rf":({'|'.join(library.roots)})(?=\.[\w.]*Warning\b)")
+    for settings in (folder / "relocated-run" / name for name in _SETTINGS):
+        if settings.exists():  # which names classes of the library, and is not delivered
+            settings.write_text(warnings.sub(rf":{UID}.\1", settings.read_text(encoding="utf-8")), encoding="utf-8")
     found = [base / path.relative_to(tests.base) for path in tests.paths] if tests else []
     if base not in found:
         found += [base / root for root in library.roots if (base / root).is_dir()]
@@ -312,7 +317,7 @@ def run_tests(
     plugin.mkdir(exist_ok=True)
     place.mkdir(exist_ok=True)
     shutil.copy(REPOSITORY / "benchmarks/sample_outcomes.py", plugin)
-    settings = [place / one for one in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")]
+    settings = [place / one for one in _SETTINGS]
     config = next((one for one in settings if one.exists() and "pytest" in one.read_text(encoding="utf-8")), None)
     command = [str(python), "-m", "pytest", "-q", "-p", "sample_outcomes", "-p", "no:cacheprovider"]
     command += ["-o", "consider_namespace_packages=true", "--continue-on-collection-errors"]
