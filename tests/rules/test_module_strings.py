@@ -105,6 +105,11 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
         ('f_globals.get("__name__") == "tg.x"', f'f_globals.get("__name__") == {UID}"tg.x"'),
         ('module.__name__ == "tg.x"', f'module.__name__ == {UID}"tg.x"'),
         ('c.__module__.startswith("tg.")', f'c.__module__.startswith({UID}"tg.")'),
+        ('[m for m in sys.modules if m == "tg"]', f'[m for m in sys.modules if m == {UID}"tg"]'),
+        (
+            'for m in list(sys.modules):\n  if m.startswith(("tg", "a")): del sys.modules[m]',
+            f'for m in list(sys.modules):\n  if m.startswith(({UID}"tg", "a")): del sys.modules[{LATE}.here(m)]',
+        ),
         ('pytest_plugins = ["tg.x", "a"]', f'pytest_plugins = [{UID}"tg.x", "a"]'),
         ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
         ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),

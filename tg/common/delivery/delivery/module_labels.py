@@ -7,6 +7,7 @@
 | `filterwarnings("ignore", module="mycompany.x")` | `"mycompany.x"`, which is a pattern |
 | `__name__ == "mycompany.x"`, `cls.__module__ in ("mycompany.x", …)` | each of them     |
 | `cls.__module__.startswith("mycompany.")`        | `"mycompany."`                     |
+| `for m in sys.modules: if m.startswith("mycompany")` | `"mycompany"`                  |
 | `pytest_plugins = ["mycompany.x"]`               | each of them                       |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
 | `[sys.executable, "-mmycompany.x"]`              | what follows `-m`                  |
@@ -32,6 +33,7 @@ LABELS = (
     rb"filterwarnings\([^\r\n]*[\"']%(root)s\b",
     rb"set_module\(\s*[\"']%(root)s\b",
     rb"pytest_plugins\b",
+    rb"in\s+\w+\(_?sys\.modules\b",
     rb"[\"']-m(?:[\"']\s*,\s*[\"'])?%(root)s\b",
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
@@ -66,6 +68,24 @@ def _labels(node: ast.AST) -> Iterator[ast.expr]:
         yield from _labels_of_call(node)
     elif isinstance(node, (ast.List, ast.Tuple)):
         yield from _program(node.elts)
+    elif isinstance(node, (ast.For, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        yield from _labels_of_loop(node)
+
+
+def _labels_of_loop(loop: ast.For | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> Iterator[ast.expr]:
+    """What the names in `sys.modules` are compared with, one after the other."""
+    every = [loop] if isinstance(loop, ast.For) else loop.generators
+    over = [one.target for one in every if any(getattr(part, "attr", "") == "modules" for part in ast.walk(one.iter))]
+    bound = {part.id for target in over for part in ast.walk(target) if isinstance(part, ast.Name)}
+    for node in ast.walk(loop) if bound else ():
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "startswith":
+            sides = [node.func.value, *node.args[:1]]
+        else:
+            continue
+        if any(isinstance(side, ast.Name) and side.id in bound for side in sides):
+            yield from (label for side in sides for label in _each(side))
 
 
 def _labels_of_call(node: ast.Call) -> Iterator[ast.expr]:

@@ -19,11 +19,12 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import accumulate
 
 from .roots import Roots
 
-__all__ = ["relocated_imports"]
+__all__ = ["relocated_imports", "relocated_tree"]
 
 _FROM = re.compile(rb"from(?:\s|\\\r?\n?)+")
 _BLOCK = b"if 1:\n"
@@ -49,6 +50,35 @@ def relocated_imports(text: str | bytes, prefix: str, roots: Roots) -> str | byt
         done = end
     changed = b"".join([*parts, source[done:]]).removeprefix(_BLOCK)
     return changed if isinstance(text, bytes) else changed.decode("utf-8", "surrogatepass")
+
+
+def relocated_tree(tree: ast.AST, prefix: str, roots: Roots) -> ast.AST:
+    """The same for a syntax tree: a copy where it imports a root, and else the tree itself."""
+
+    def names_root(node: ast.AST) -> bool:
+        if isinstance(node, ast.ImportFrom):
+            return not node.level and roots.inside(node.module or "") is not None
+        return isinstance(node, ast.Import) and any(roots.inside(alias.name) for alias in node.names)
+
+    if not any(map(names_root, ast.walk(tree))):
+        return tree
+    tree = deepcopy(tree)
+    for node in filter(names_root, ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom):
+            node.module = f"{prefix}{node.module}"
+        elif isinstance(node, ast.Import):
+            node.names = [one for alias in node.names for one in _aliases(alias, prefix, roots)]
+    return tree
+
+
+def _aliases(alias: ast.alias, prefix: str, roots: Roots) -> Iterator[ast.alias]:
+    top, dot, _ = alias.name.partition(".")
+    if not roots.inside(alias.name):
+        yield alias
+        return
+    yield ast.copy_location(ast.alias(prefix + alias.name, alias.asname or top), alias)
+    if dot and alias.asname is None:
+        yield ast.copy_location(ast.alias(prefix + top, top), alias)
 
 
 def _parsed(source: bytes) -> ast.Module | None:

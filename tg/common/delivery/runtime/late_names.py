@@ -49,10 +49,14 @@ def import_(
 def source(text: Any) -> Any:
     """Source that is made by the package and about to be compiled, with its imports of the package's roots relocated.
 
-    Whoever compiles it may run it anywhere, so here the package's name is written in. Lines keep their numbers. What is no
-    text (a code object, a syntax tree), does not parse or imports no root is given back as it is.
+    Whoever compiles it may run it anywhere, so here the package's name is written in. Lines keep their numbers. It is text or
+    a syntax tree; what is neither, does not parse or imports no root is given back as it is.
     """
     prefix = local_prefix()
+    if prefix and type(text).__module__ in ("ast", "_ast"):
+        from .generated_source import relocated_tree
+
+        return relocated_tree(text, prefix, _roots())
     if not prefix or not isinstance(text, (str, bytes)):
         return text
     words = text if isinstance(text, str) else text.decode("utf-8", "replace")
