@@ -111,6 +111,10 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
             f'for m in list(sys.modules):\n  if m.startswith(({UID}"tg", "a")): del sys.modules[{LATE}.here(m)]',
         ),
         ('pytest_plugins = ["tg.x", "a"]', f'pytest_plugins = [{UID}"tg.x", "a"]'),
+        (
+            '@filterwarnings("ignore:some text:tg.x.AWarning")\ndef f(): pass',
+            f'@filterwarnings("ignore:some text:" + {UID[:-6]}".tg.x.AWarning")\ndef f(): pass',
+        ),
         ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
         ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),
     ],

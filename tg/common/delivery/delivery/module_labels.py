@@ -11,6 +11,7 @@
 | `pytest_plugins = ["mycompany.x"]`               | each of them                       |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
 | `[sys.executable, "-mmycompany.x"]`              | what follows `-m`                  |
+| `filterwarnings("ignore:a:mycompany.SomeWarning")` | what follows the colon           |
 
 In a package they have its name before them, as what they are compared with has.
 """
@@ -18,19 +19,21 @@ In a package they have its name before them, as what they are compared with has.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
 from .imports import name_of
 from .relative_names import RelativeNames
 
-__all__ = ["LABELS", "attached_modules", "labels_in"]
+__all__ = ["LABELS", "labels_in", "labels_inside"]
 
 LABELS = (
     rb"__(?:module|name|package)__\b[^\r\n]*[\"']%(root)s\b",
     rb"[\"']%(root)s(?:\.[.\w]+)?[\"']\s*[!=]=",
     rb"module\s*=\s*r?[\"']%(root)s\b",
     rb"filterwarnings\([^\r\n]*[\"']%(root)s\b",
+    rb":%(root)s\.[.\w]*Warning\b",
     rb"set_module\(\s*[\"']%(root)s\b",
     rb"pytest_plugins\b",
     rb"in\s+\w+\(_?sys\.modules\b",
@@ -113,13 +116,18 @@ def _program(command: list[ast.expr]) -> Iterator[ast.expr]:
             yield module
 
 
-def attached_modules(node: ast.AST, names: RelativeNames) -> list[ast.expr]:
-    """The same, where the module is in one text with the option."""
-    command = node.elts if isinstance(node, (ast.List, ast.Tuple)) else []
-    if not any(isinstance(one, ast.Attribute) and one.attr == "executable" for one in command):
+def labels_inside(node: ast.AST, names: RelativeNames) -> list[tuple[ast.expr, str]]:
+    """Texts in which a label follows something else: `-m` or a colon; and that with the root's name, as it stands there."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        command, pattern = list(node.elts), r"(-m)(\w+)[.\w]*"
+        if not any(isinstance(one, ast.Attribute) and one.attr == "executable" for one in command):
+            return []
+    elif isinstance(node, ast.Call) and name_of(node.func) == "filterwarnings" and len(node.args) == 1:
+        command, pattern = node.args, r"[a-z]+:[^:]*(:)(\w+)\.[.\w]+(?::.*)?"
+    else:
         return []
-    options = [(one, str(one.value)) for one in command if isinstance(one, ast.Constant)]
-    return [one for one, option in options if option.startswith("-m") and names.has(option[2:])]
+    texts = [(one, re.fullmatch(pattern, str(one.value))) for one in command if isinstance(one, ast.Constant)]
+    return [(one, found[1] + found[2]) for one, found in texts if found and names.has(found[2])]
 
 
 def _each(value: ast.expr) -> list[ast.expr]:

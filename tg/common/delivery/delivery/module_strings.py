@@ -30,7 +30,7 @@ from .late_names import (
     is_asked_for,
     is_of_this_process,
 )
-from .module_labels import LABELS, attached_modules, labels_in
+from .module_labels import LABELS, labels_in, labels_inside
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -77,11 +77,8 @@ def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, l
     """
     for label in labels_in(node, names):
         _prefix(label, text, names)
-    for option in attached_modules(node, names):
-        start, end = text.span(option)
-        quote = text.text[end - 1]
-        put = f"-m{quote} + {names.uid_expression(quote)} + {quote}."
-        text.replace(start, end, text.text[start:end].replace("-m", put, 1))
+    for whole, begin in labels_inside(node, names):
+        _insert(whole, begin, text, names)
     if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
         ask_for_name(program, text, names, "source")
     if isinstance(node, ast.Call):
@@ -223,6 +220,15 @@ def _prefix(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
     quote = '"' if '"' in text.text[start:end] else "'"
     text.replace(start, start, f"{names.uid_expression(quote)} + {quote}.{quote} + ")
     return True
+
+
+def _insert(whole: ast.expr, begin: str, text: SourceText, names: RelativeNames) -> None:
+    """Put what is above the roots into a text, before the root that follows the first character or two of `begin`."""
+    start, end = text.span(whole)
+    quote, written = text.text[end - 1], text.text[start:end]
+    if written.count(begin) == 1 and f"{quote}{quote}" not in written and _is_at(whole, text):
+        place = start + written.index(begin) + (2 if begin.startswith("-m") else 1)
+        text.replace(place, place, f"{quote} + {names.uid_expression(quote)} + {quote}.")
 
 
 def _is_at(name: ast.expr, text: SourceText) -> bool:
