@@ -105,6 +105,8 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
         ('f_globals.get("__name__") == "tg.x"', f'f_globals.get("__name__") == {UID}"tg.x"'),
         ('module.__name__ == "tg.x"', f'module.__name__ == {UID}"tg.x"'),
         ('c.__module__.startswith("tg.")', f'c.__module__.startswith({UID}"tg.")'),
+        ('version(__name__.split(".")[0])', f'version({UID[:-6]}".tg")'),
+        ('files(__package__.partition(".")[0])', f'files({UID[:-6]}".tg")'),
         ('[m for m in sys.modules if m == "tg"]', f'[m for m in sys.modules if m == {UID}"tg"]'),
         (
             'for m in list(sys.modules):\n  if m.startswith(("tg", "a")): del sys.modules[m]',

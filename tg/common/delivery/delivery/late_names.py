@@ -36,6 +36,7 @@ __all__ = [
     "ask_for_plugins",
     "compiled_text",
     "is_asked_for",
+    "is_first_part_of_own",
     "is_of_this_process",
 ]
 
@@ -57,7 +58,7 @@ LATE = (
 
 LATE_WORDS = tuple(
     b"import_module __import__ sys.modules exec( compile( \"-c\" '-c' _spec( _loader( _module( _name( importorskip( "
-    b"import_string( _data( files( resource_".split()
+    b"import_string( _data( files( resource_ (__name__. (__package__.".split()
 )
 """One of them is in whatever has any of those, and is found far sooner."""
 
@@ -148,6 +149,21 @@ def is_of_this_process(name: ast.expr) -> bool:
 
 
 _BEGIN = "__import__(__spec__.parent"
+
+
+def is_first_part_of_own(name: ast.expr) -> bool:
+    """Whether an expression is `__name__.split(".")[0]` or one that means the same: the root's name, as the source has it."""
+    if not isinstance(name, ast.Subscript) or not isinstance(name.slice, ast.Constant) or name.slice.value != 0:
+        return False
+    call = name.value
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return False
+    module = call.func.value
+    return (
+        call.func.attr in ("split", "partition")
+        and isinstance(module, ast.Name)
+        and module.id in ("__name__", "__package__")
+    )
 
 
 def _late(names: RelativeNames, module: str = "late_names") -> str:

@@ -28,6 +28,7 @@ from .late_names import (
     ask_for_plugins,
     compiled_text,
     is_asked_for,
+    is_first_part_of_own,
     is_of_this_process,
 )
 from .module_labels import LABELS, labels_in, labels_inside
@@ -44,6 +45,7 @@ STRINGS = (
     # A root alone is a word like any other, but where it is given to one of these; the last letters of their names tell enough.
     rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.|ite.|ult.)\s*[\"']%(root)s[\"']",
     rb"[\"']%(root)s[\"']\s+(?:not\s+)?in\s+sys\b",
+    rb"\(\s*__(?:name|package)__\.(?:split|partition)\(",
     *LATE,
     *LABELS,
 )
@@ -114,6 +116,9 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool)
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None
     name = given[0]
+    if is_first_part_of_own(name) and late and _is_at(name, text):
+        text.replace(*text.span(name), f'{names.uid_expression(chr(34))} + ".{names.root}"')
+        return None
     if function in _TAKE_DISTRIBUTIONS and isinstance(name, ast.Constant) and names.has_distribution(str(name.value)):
         return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
     if function in ("version", "distribution", "metadata") and late and names.has_distributions:

@@ -23,6 +23,8 @@ class RelativeNames:
         *packages, _ = path.split("/")
         self._own = packages[0] if packages else None
         self._depth = len(packages)
+        self.root = path.partition("/")[0].removesuffix(".py")
+        """The root that the module is in."""
         self.above = "." * (len(packages) + 1)
         """The package above the roots, seen from the module."""
 
