@@ -346,3 +346,191 @@ def test_a_root_knows_its_own_version(project: Project, tmp_path: Path) -> None:
         PYTHONPATH=f"{REPOSITORY}:{site / '2.0'}",
     )
     assert printed.splitlines()[0::2] == ["('1.5', '1.5', None, ['one'])", "2.0 ['known.a:b']"]
+
+
+def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company: Project) -> None:
+    """Beside a package of the root's name that is installed where it lands, and that is not meant."""
+    company.write(
+        "mycompany/registry.py",
+        """
+        import importlib, subprocess, sys
+        from importlib import resources
+        from pkgutil import get_data
+
+        PARTS = {"tables": "mycompany.tables", "json": "json"}
+
+        class Registry:
+            def run(self):
+                name = PARTS["tables"]
+                found = [
+                    importlib.import_module(name),
+                    importlib.import_module("my" + "company.late"),
+                    __import__(name),
+                    __import__(name, fromlist=["double"]),
+                    sys.modules[name],
+                    importlib.import_module(PARTS["json"]),
+                ]
+                package, = {name.partition(".")[0]}
+                texts = {get_data(package, "data.txt").decode(), resources.files(package).joinpath("data.txt").read_text()}
+                return [one.__name__ for one in found], name in sys.modules, "tables.x" in sys.modules, texts
+        """,
+    )
+    file = company.deliver(job="mycompany.registry:Registry()")
+    stray = company.elsewhere / "site"
+    (stray / "mycompany").mkdir(parents=True)
+    (stray / "mycompany/__init__.py").write_text("raise RuntimeError('not meant')\n")
+    printed = company.run(
+        RUN.format(file=str(file), roots={"mycompany"}), with_project=False, PYTHONPATH=f"{REPOSITORY}:{stray}"
+    )
+    names = ["mycompany.tables", "mycompany.late", "mycompany", "mycompany.tables", "mycompany.tables"]
+    expected = [*(f"my_job__1_0_0.{name}" for name in names), "json"]
+    assert printed.splitlines() == [f"({expected!r}, True, False, {{'some data'}})", "[]"]
+
+
+def test_code_that_is_made_as_text_imports_the_packages_own(company: Project) -> None:
+    """As templates and classes of generated methods do; also where it is written to a file, or is a child's program."""
+    company.write(
+        "mycompany/templates.py",
+        """
+        import importlib.util, subprocess, sys, tempfile
+        from pathlib import Path
+
+        LINES = ["import mycompany.tables", "import mycompany.late as late", "from mycompany import tables as t"]
+        END = "__import__('mycompany.late').late.name()"
+
+        def compiled():
+            space = {}
+            text = "\\n".join([*LINES, "def render(x):", "    return mycompany.tables.double(x), t.double(x), late.name(), " + END])
+            exec(compile(text, "<template>", "exec"), space)
+            return space["render"](4)
+
+        def written():
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "made.py")
+                file.write_text("from mycompany.late import name\\n")
+                spec = importlib.util.spec_from_file_location("made", file)
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module.name()
+
+        def child(*options):
+            return subprocess.run([sys.executable, *options], capture_output=True, text=True, check=True).stdout.strip()
+
+        class Template:
+            def run(self):
+                program = "import mycompany.late; print(mycompany.late.name())"
+                printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip()
+                module = subprocess.run([sys.executable, "-m", "mycompany.shown"], capture_output=True, text=True).stdout.strip()
+                return compiled(), written(), printed, module
+        """,
+    )
+    company.write("mycompany/shown.py", "if __name__ == '__main__':\n    print(__spec__.name)\n")
+    file = company.deliver(job="mycompany.templates:Template()")
+    unpacked = company.elsewhere / "unpacked"
+    with zipfile.ZipFile(file) as wheel:
+        wheel.extractall(unpacked)  # a child process finds the package where it is on the path, as with pip
+    code = "import my_job__1_0_0 as p\nprint(p.Entry.load_resource('job').run())"
+    printed = company.run(code, with_project=False, with_delivery=False, PYTHONPATH=str(unpacked))
+    late = "'my_job__1_0_0.mycompany.late'"
+    assert printed.strip() == f"((8, 8, {late}, {late}), {late}, {late[1:-1]!r}, 'my_job__1_0_0.mycompany.shown')"
+
+
+def test_classes_that_say_to_be_of_a_module_are_pickled_as_the_packages(company: Project) -> None:
+    company.write(
+        "mycompany/api.py",
+        """
+        import pickle
+        from collections import namedtuple
+        from mycompany.impl import Hidden
+
+        Point = namedtuple("Point", "x y", module="mycompany.api")
+
+        class Api:
+            def run(self):
+                again = pickle.loads(pickle.dumps([Hidden(), Point(1, 2)]))
+                return type(again[0]) is Hidden, type(again[1]) is Point, Hidden.__module__
+        """,
+    )
+    company.write("mycompany/impl.py", 'class Hidden:\n    __module__ = "mycompany.api"\n')
+    file = company.deliver(job="mycompany.api:Api()")
+    assert ran(company, file, "mycompany") == ["(True, True, 'my_job__1_0_0.mycompany.api')", "[]"]
+
+
+PLUGGED = """
+import importlib.metadata
+from importlib.metadata import entry_points
+
+class Plugged:
+    def run(self):
+        points = entry_points(group="known.plugins")
+        every = importlib.metadata.entry_points()
+        listed = every.get("known.plugins", ()) if isinstance(every, dict) else every.select(group="known.plugins")
+        one, = entry_points(group="known.plugins", name="one")
+        return (
+            sorted((point.name, point.load()()) for point in points),
+            sorted(point.name for point in listed),
+            one.load().__module__,
+            sorted(point.name for point in entry_points(group="other.plugins")),
+        )
+"""
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_root_finds_the_plug_ins_of_its_own_distribution(project: Project, tmp_path: Path, installed: bool) -> None:
+    """And those of others as they are; another version of its own that is installed has none to say here."""
+    declared = {
+        "here": "[known.plugins]\none = known.a:name\ntwo=known.a:name [extra]\n[other.plugins]\nmine = known.a:name\n",
+        "other": "[known.plugins]\nthree = plugin:name\n[other.plugins]\ntheirs = plugin:name\n",
+        "installed": "[known.plugins]\none = known.b:gone\nfour = known.b:gone\n",
+    }
+    for place, text in declared.items():
+        name = "plugin" if place == "other" else "known"
+        folder = tmp_path / place / f"{name}-1.0.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(text)
+        (folder / "RECORD").write_text(
+            f"known/__init__.py,,\n{folder.name}/METADATA,,\n{folder.name}/entry_points.txt,,\n"
+        )
+    (tmp_path / "here/known").mkdir()
+    (tmp_path / "here/known/__init__.py").write_text(PLUGGED)
+    (tmp_path / "here/known/a.py").write_text("def name():\n    return __name__\n")
+    (tmp_path / "other/plugin.py").write_text("def name():\n    return __name__\n")
+    paths = f"{project.folder}:{REPOSITORY}:{tmp_path / 'here'}"
+    file = project.deliver(job="known:Plugged()", settings="packaging.roots = ['known']", PYTHONPATH=paths)
+    there = [REPOSITORY, tmp_path / "other", *([tmp_path / "installed"] if installed else [])]
+    printed = project.run(
+        RUN.format(file=str(file), roots={"known"})
+        + "import importlib.metadata as m\nprint(sorted(one.value for one in m.entry_points(group='known.plugins')))",
+        PYTHONPATH=":".join(map(str, there)),
+    )
+    own = "my_job__1_0_0.known.a"
+    found = f"[('one', '{own}'), ('three', 'plugin'), ('two', '{own}')]"
+    everybody = ["known.b:gone", "known.b:gone", "plugin:name"] if installed else ["plugin:name"]
+    assert printed.splitlines() == [
+        f"({found}, ['one', 'three', 'two'], '{own}', ['mine', 'theirs'])",
+        "[]",
+        str(everybody),
+    ]
+
+
+def test_files_that_do_not_change_are_not_parsed_again(company: Project) -> None:
+    company.write(
+        "mycompany/strings.py", "import importlib\n\ndef load(name):\n    return importlib.import_module(name)\n"
+    )
+    making = """
+        import hashlib, sys
+        from mycompany import Model
+        from tg.common.delivery.delivery import Packaging
+
+        parsed = []
+        sys.addaudithook(lambda event, given: parsed.append(given[0]) if event == "compile" and given[1] == "<unknown>" else None)
+        packaging = Packaging('my_job', '1.0.0', dict(job=Model(3)), roots=['mycompany'])
+        packaging.silent = True
+        packaging.make_package()
+        print(len(parsed), hashlib.sha256(open(packaging.package_location, "rb").read()).hexdigest())
+        """
+    company.run("import time; time.sleep(0.2)")  # files that have just been written are looked at again
+    first, second = (company.run(making).splitlines()[-1].split() for _ in range(2))
+    assert int(first[0]) > 0
+    assert second == ["0", first[1]]

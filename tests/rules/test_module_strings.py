@@ -13,6 +13,8 @@ from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
 
 ROOTS = ["mycompany", "tg"]
 UID = '__spec__.parent.rsplit(".", 2)[0] + "." + '
+RUNTIME = '__import__(__spec__.parent.rsplit(".", 2)[0] + ".tg.common.delivery.runtime.{}", fromlist=["here"])'
+LATE, PLUGINS = RUNTIME.format("late_names"), RUNTIME.format("plugins")
 
 
 def relocated(source: str, path: str = "tg/p/m.py") -> str:
@@ -39,6 +41,13 @@ def relocated(source: str, path: str = "tg/p/m.py") -> str:
         ('resources.files("tg.x") / "a"', f'resources.files({UID}"tg.x") / "a"'),
         ('pkgutil.get_data("tg.x", "a")', f'pkgutil.get_data({UID}"tg.x", "a")'),
         ('find_spec(name="tg.x")', f'find_spec(name={UID}"tg.x")'),
+        ('import_module(".x", "tg.p")', f'import_module(".x", {UID}"tg.p")'),
+        ('import_module(".x", "tg")', f'import_module(".x", {UID}"tg")'),
+        ('sys.modules.setdefault("tg", 1)', f'sys.modules.setdefault({UID}"tg", 1)'),
+        ('DocTestSuite("tg")', f'DocTestSuite({UID}"tg")'),
+        ('import_module(".x", package="tg.p")', f'import_module(".x", package={UID}"tg.p")'),
+        ('pkgutil.resolve_name("tg.x:C")', f'pkgutil.resolve_name({UID}"tg.x:C")'),
+        ('patch.dict("tg.x.y", {})', f'patch.dict({UID}"tg.x.y", {{}})'),
         ('mock.patch("tg.x.y")', f'mock.patch({UID}"tg.x.y")'),
         ('monkeypatch.setattr("tg.x.y", 1)', f'monkeypatch.setattr({UID}"tg.x.y", 1)'),
         ('sys.modules["tg.x"]', f'sys.modules[{UID}"tg.x"]'),
@@ -53,6 +62,84 @@ def relocated(source: str, path: str = "tg/p/m.py") -> str:
 )
 def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, changed: str) -> None:
     assert relocated(source) == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("import_module(name)", f"import_module({LATE}.here(name))"),
+        ('import_module("tg" + name)', f'import_module({LATE}.here("tg" + name))'),
+        ('importlib.import_module(f"{a}.b")', f'importlib.import_module({LATE}.here(f"{{a}}.b"))'),
+        ("import_module(\n  a or b\n)", f"import_module(\n  {LATE}.here(a or b)\n)"),
+        ("__import__(name, {}, {}, [a])", f"{LATE}.import_(name, {{}}, {{}}, [a])"),
+        ('__import__("tg.x", {})', f'{LATE}.import_("tg.x", {{}})'),
+        ("sys.modules[name]", f"sys.modules[{LATE}.here(name)]"),
+        ("sys.modules.get(name)", f"sys.modules.get({LATE}.here(name))"),
+        ("name in sys.modules", f"{LATE}.here(name) in sys.modules"),
+        ("find_spec(name)", f"find_spec({LATE}.here(name))"),
+        ("pkgutil.get_data(name, 'x')", f"pkgutil.get_data({LATE}.here(name), 'x')"),
+        ("exec(code, space)", f"exec({LATE}.source(code), space)"),
+        ("compile(code, file, 'exec')", f"compile({LATE}.source(code), file, 'exec')"),
+        ("exec(compile(code, file, 'exec'))", f"exec(compile({LATE}.source(code), file, 'exec'))"),
+        ('[sys.executable, "-c", code]', f'[sys.executable, "-c", {LATE}.source(code)]'),
+        ('file.write("from tg.x import " + n)', f'file.write({LATE}.source("from tg.x import " + n))'),
+    ],
+)
+def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source: str, changed: str) -> None:
+    assert relocated(source) == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ('class A:\n  __module__ = "tg.x"', f'class A:\n  __module__ = {UID}"tg.x"'),
+        ('A.__module__ = "tg"', f'A.__module__ = {UID}"tg"'),
+        ('type("A", (), {"__module__": "tg.x"})', f'type("A", (), {{"__module__": {UID}"tg.x"}})'),
+        ('setattr(f, "__module__", "tg.x")', f'setattr(f, "__module__", {UID}"tg.x")'),
+        ('namedtuple("A", "b", module="tg.x")', f'namedtuple("A", "b", module={UID}"tg.x")'),
+        ('@set_module("tg")\ndef f(): pass', f'@set_module({UID}"tg")\ndef f(): pass'),
+        ('filterwarnings("ignore", module="tg.x")', f'filterwarnings("ignore", module={UID}"tg.x")'),
+        ('if __name__ == "tg.x": pass', f'if __name__ == {UID}"tg.x": pass'),
+        ('"tg.x" != __name__', f'{UID}"tg.x" != __name__'),
+        ('c.__module__ in ("tg", "a")', f'c.__module__ in ({UID}"tg", "a")'),
+        ('f_globals.get("__name__") == "tg.x"', f'f_globals.get("__name__") == {UID}"tg.x"'),
+        ('module.__name__ == "tg.x"', f'module.__name__ == {UID}"tg.x"'),
+        ('c.__module__.startswith("tg.")', f'c.__module__.startswith({UID}"tg.")'),
+        ('version(__name__.split(".")[0])', f'version({UID[:-6]}".tg")'),
+        ('files(__package__.partition(".")[0])', f'files({UID[:-6]}".tg")'),
+        ('[m for m in sys.modules if m == "tg"]', f'[m for m in sys.modules if m == {UID}"tg"]'),
+        (
+            'for m in list(sys.modules):\n  if m.startswith(("tg", "a")): del sys.modules[m]',
+            f'for m in list(sys.modules):\n  if m.startswith(({UID}"tg", "a")): del sys.modules[{LATE}.here(m)]',
+        ),
+        ('pytest_plugins = ["tg.x", "a"]', f'pytest_plugins = [{UID}"tg.x", "a"]'),
+        (
+            '@filterwarnings("ignore:some text:tg.x.AWarning")\ndef f(): pass',
+            f'@filterwarnings("ignore:some text:" + {UID[:-6]}".tg.x.AWarning")\ndef f(): pass',
+        ),
+        ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
+        ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),
+    ],
+)
+def test_a_label_that_is_compared_with_a_modules_name_is_relocated(source: str, changed: str) -> None:
+    assert relocated(source) == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("version(name)", f"version({LATE}.of_distribution(name))"),
+        ('metadata.entry_points(group="a")', f'{PLUGINS}.with_own(metadata.entry_points)(group="a")'),
+        ('entry_points().get("a")', f'{PLUGINS}.with_own(entry_points)().get("a")'),
+        ('iter_entry_points("a")', f'{PLUGINS}.with_own(iter_entry_points)("a")'),
+    ],
+)
+def test_distributions_are_asked_for_where_roots_are_from_one(source: str, changed: str) -> None:
+    assert may_need_relocation(source.encode(), ROOTS, "tg/p/m.py", ["my-dist"])
+    done = relocate(source.encode(), ROOTS, "tg/p/m.py", ["my-dist"])
+    assert (done.source.decode(), done.unresolved) == (changed, ())
+    assert relocate(done.source, ROOTS, "tg/p/m.py", ["my-dist"]).source == done.source
+    assert relocated(source) == source
 
 
 def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
@@ -72,6 +159,19 @@ def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
         'import_module(".x", __package__)',
         'import_module(name, package)',
         'sys.modules[__name__]',
+        'sys.modules[cls.__module__]',
+        'import_module(f"{__name__}.{x}")',
+        'import_module(__package__ + ".x")',
+        '__import__(__name__ + ".x", fromlist=["x"])',
+        'cls.__name__ == "tg"',
+        'namedtuple("A", "b", module="a")',
+        'error.module == "tg.x"',
+        're.compile("import tg")',
+        'exec("x = 1")',
+        'print("import tg.x")',
+        'file.write("import json")',
+        '["git", "commit", "-m", "tg.x"]',
+        'entry_points(group="tg")',
         'sys.modules["json"]',
         'modules["tg.x"]',
         '"http:tg"',

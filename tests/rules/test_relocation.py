@@ -74,11 +74,8 @@ def test_what_only_looks_like_one_stays(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "shown"),
     [
-        ("x = 1\nimport_module(name)", "import_module(name)"),
-        ("\nimportlib.import_module(f'{a}.{name}')", "importlib.import_module(f'{a}.{name}')"),
-        ("\nimport_module('tg' +\n   name)", "import_module('tg' + name)"),
-        ("\n__import__('tg.x', {})", "__import__('tg.x', {})"),
-        ("\n__import__(f'tg.{x}')", "__import__(f'tg.{x}')"),
+        ("x = 1\ns = f'{import_module(name)}'", "import_module(name)"),
+        ("\nimport_module(*names)", "import_module(*names)"),
         ("\nload = 'tg.x:make'", "'tg.x:make'"),
     ],
 )
@@ -136,6 +133,35 @@ def test_every_line_keeps_its_number(statements: list[str], depth: int, line_end
 
     assert marks(changed) == marks(source)
     assert [item for item in imports_of(changed) if item.level == 0 and item.module.split(".")[0] == "tg"] == []
+
+
+PLAIN = st.sampled_from(
+    [
+        "from tg.x import y\n",
+        "    from tg.x.z import (y,  # import tg.z\n        w)\n",
+        "import tg.x as x, os\n",
+        "import tg  # '''\n",
+        "from a import tg\n",
+        "from . import tg\n",
+        "s = '''\nimport tg.x\n\\'''\n'''\n",
+        's = """\n  from tg.x import y\n  \\"""\' """\n',
+        "s = 'it\\'s' + \"# \\\" '''\" # it's\n",
+        "s = 'a\\\nimport tg.x'\n",
+        "s = f'{a!r:>{b}}'; import tg.y\n",
+        "import \\\n  tg.x\n",
+        "def f(): import tg.x\n",
+        "é = 'é'\n",
+    ]
+)
+
+
+@given(st.lists(PLAIN, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_what_is_relocated_without_a_parser_is_what_the_parser_would_find(parts: list[str], line_end: str) -> None:
+    body = "".join(f"if 1:\n{part}" if part.startswith(" ") else part for part in parts)
+    source = body.replace("\n", line_end).encode()
+    with_parser = relocate(source + b"'tg.x' in sys.modules", ["tg"], "tg/p/m.py").source
+    assert with_parser.startswith(relocate(source, ["tg"], "tg/p/m.py").source)
+    compile(with_parser, "m.py", "exec")
 
 
 def test_imports_are_optional_where_the_code_goes_on_without_them() -> None:

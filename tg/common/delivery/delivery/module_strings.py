@@ -10,7 +10,8 @@
 | `version("mydist")`, of a root's distribution | the same; see `runtime/distributions.py`                  |
 
 What is not known to be one is left as it is: a string is also a title, a key, a logger. What is used to import and cannot
-be relocated is reported.
+be relocated is reported. Names that are made elsewhere are those of `late_names.py`, what modules, classes and programs are
+called those of `module_labels.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,18 @@ import ast
 import re
 
 from .imports import name_of
+from .late_names import (
+    LATE,
+    TAKE_LATE_NAMES,
+    ask_for_function,
+    ask_for_name,
+    ask_for_plugins,
+    compiled_text,
+    is_asked_for,
+    is_first_part_of_own,
+    is_of_this_process,
+)
+from .module_labels import LABELS, labels_in, labels_inside
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -26,75 +39,109 @@ __all__ = ["METADATA", "STRINGS", "relocate_strings"]
 
 STRINGS = (
     rb"import_module\s*\((?!\s*[\"']\.)",
+    rb"import_module\s*\(\s*[\"'][.\w]*[\"']\s*,\s*(?:package\s*=\s*)?[\"']%(root)s\b",
     rb"__import__\s*\((?!\s*[\"']\.)",
     rb"[\"']%(root)s\.[.\w]+[\"':]",
     # A root alone is a word like any other, but where it is given to one of these; the last letters of their names tell enough.
-    rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.)\s*[\"']%(root)s[\"']",
+    rb"[([=](?<=les.|pec.|der.|ata.|ule.|kip.|t__.|get.|pop.|ame.|ing.|eam.|sts.|dir.|age.|ite.|ult.)\s*[\"']%(root)s[\"']",
     rb"[\"']%(root)s[\"']\s+(?:not\s+)?in\s+sys\b",
+    rb"\(\s*__(?:name|package)__\.(?:split|partition)\(",
+    *LATE,
+    *LABELS,
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
-METADATA = rb"\b(?:version|metadata|distribution|requires|files)\s*\(\s*[\"']"
+METADATA = rb"(?:\b(?:version|metadata|distribution|requires|files)|entry_points)\s*\("
 """The same for the names of distributions."""
 
+_GIVE_PLUGINS = frozenset({"entry_points", "iter_entry_points"})
 _TAKE_DISTRIBUTIONS = frozenset({"version", "metadata", "distribution", "requires", "files"})
 _TAKE_MODULES = frozenset(
     "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
-    "resource_string resource_stream resource_exists resource_isdir resource_listdir".split()
+    "resource_string resource_stream resource_exists resource_isdir resource_listdir resolve_name "
+    "DocTestSuite loadTestsFromName import_string PackageLoader".split()
 )
 _TAKE_DOTTED_NAMES = frozenset(
-    "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr PackageLoader".split()
+    "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr locate".split()
 )
 """Functions that other things have as well; so theirs is a name of a module only where it has a dot in it."""
 
 _PARAMETERS = ("name", "mod_name", "package", "target", "modname", "distribution_name")
 _LITERAL = re.compile(r"(?P<quote>'|\")(?P<value>[\w.]+)(?P=quote)")
-_DOTTED = re.compile(r"\w+(?:\.\w+)*")
+_DOTTED = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
 _ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
 
 
-def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
-    """Relocate what one node names; or tell its line, and what stands there, when that cannot be done."""
+def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool) -> tuple[int, str] | None:
+    """Relocate what one node names; or tell its line, and what stands there, when that cannot be done.
+
+    `late`: whether names that nothing is known of may be asked for where the source runs.
+    """
+    for label in labels_in(node, names):
+        _prefix(label, text, names)
+    for whole, begin in labels_inside(node, names):
+        _insert(whole, begin, text, names)
+    if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
+        ask_for_name(program, text, names, "source")
     if isinstance(node, ast.Call):
-        return _of_call(node, text, names)
+        return _of_call(node, text, names, late)
     if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
-        return _of_module_table(node, node.slice, text, names)
+        return _of_module_table(node, node.slice, text, names, late)
     if isinstance(node, ast.Compare) and _is_sys_modules(node.comparators[0]):
-        return _of_module_table(node, node.left, text, names)
+        return _of_module_table(node, node.left, text, names, late)
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY_POINT.fullmatch(node.value):
         module = node.value.partition(":")[0]
-        return (node.lineno, repr(node.value)) if "." in module and names.has(module) else None
+        reported = "." in module and names.has(module) and not text.is_prefixed(node)
+        return (node.lineno, repr(node.value)) if reported else None
     return None
 
 
-def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[int, str] | None:
+def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool) -> tuple[int, str] | None:
     function = name_of(node.func)
+    if (
+        function in ("dict", "multiple")
+        and isinstance(node.func, ast.Attribute)
+        and name_of(node.func.value) == "patch"
+    ):
+        function = "patch"
     if isinstance(node.func, ast.Attribute) and _is_sys_modules(node.func.value) and node.args:
-        return _of_module_table(node, node.args[0], text, names)
+        return _of_module_table(node, node.args[0], text, names, late)
     if function in ("setitem", "delitem") and len(node.args) > 1 and _is_sys_modules(node.args[0]):
-        return _of_module_table(node, node.args[1], text, names)
+        return _of_module_table(node, node.args[1], text, names, late)
+    if function.lstrip("_") in _GIVE_PLUGINS and late and names.has_distributions:
+        if isinstance(node.func, (ast.Name, ast.Attribute)) and not is_asked_for(node.func, text):
+            ask_for_plugins(node.func, text, names)
+        return None
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None
     name = given[0]
+    if is_first_part_of_own(name) and late and _is_at(name, text):
+        text.replace(*text.span(name), f'{names.uid_expression(chr(34))} + ".{names.root}"')
+        return None
     if function in _TAKE_DISTRIBUTIONS and isinstance(name, ast.Constant) and names.has_distribution(str(name.value)):
         return None if _prefix(name, text, names) else (node.lineno, _shown(node, text))
-    begin = _beginning(name)
+    if function in ("version", "distribution", "metadata") and late and names.has_distributions:
+        if not isinstance(name, (ast.Constant, ast.Starred)) and not _is_known(name, text) and _is_at(name, text):
+            ask_for_name(name, text, names, "of_distribution")
+        return None
+    begin, whole = _beginning(name), isinstance(name, ast.Constant)
     imports = function in ("import_module", "__import__")
-    if begin is None:
-        if imports and not _is_relative_already(node, name, text):
-            return node.lineno, _shown(node, text)  # a name that is made somewhere else
+    if imports and not whole and (begin is None or ("." not in begin and not begin.startswith(":"))):
+        return None if _ask(node, name, text, names, late) else (node.lineno, _shown(node, text))
+    if begin is None and function in TAKE_LATE_NAMES:
+        _ask(node, name, text, names, late)
+    if begin is None or function in _TAKE_DISTRIBUTIONS - _TAKE_MODULES:
         return None
-    whole = isinstance(name, ast.Constant)
-    if function in _TAKE_DISTRIBUTIONS - _TAKE_MODULES:
-        return None
+    if function == "import_module" and begin.startswith(".") and len(package := _package(node)) == 1:
+        return _of_module_table(node, package[0], text, names, False)
     if not names.has(begin) or ("." not in begin and not (whole and function in _TAKE_MODULES)):
-        may_be_one = imports and not whole and "." not in begin and not begin.startswith(":")
-        return (node.lineno, _shown(node, text)) if may_be_one else None
+        return None
     if whole and not _DOTTED.fullmatch(begin):
         return None
     if function == "__import__":
         done = _has_level(node) or (whole and _relocate_dunder_import(node, text, names))
+        done = done or _ask(node, name, text, names, late)
     elif function == "import_module" and whole and len(node.args) == 1 and not node.keywords:
         done = _relocate_import_module(name, text, names)
     else:
@@ -102,10 +149,32 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames) -> tuple[in
     return None if done else (node.lineno, _shown(node, text))
 
 
+def _package(node: ast.Call) -> list[ast.expr]:
+    """What a relative name is relative to."""
+    return [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "package")]
+
+
+def _ask(node: ast.Call, name: ast.expr, text: SourceText, names: RelativeNames, late: bool) -> bool:
+    """Have an import by a name that is made elsewhere ask what the module is called, where it has to."""
+    if _is_relative_already(node) or _is_known(name, text):
+        return True
+    if not late or isinstance(name, ast.Starred) or not _is_at(name, text):
+        return False
+    if name_of(node.func) == "__import__":
+        ask_for_function(node.func, text, names)
+    else:
+        ask_for_name(name, text, names)
+    return True
+
+
 def _of_module_table(
-    node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames
+    node: ast.Call | ast.Subscript | ast.Compare, key: ast.expr, text: SourceText, names: RelativeNames, late: bool
 ) -> tuple[int, str] | None:
     begin = _beginning(key)
+    if begin is None and late and not isinstance(key, ast.Constant):
+        if not _is_known(key, text) and _is_at(key, text):
+            ask_for_name(key, text, names)
+        return None
     if begin is None or not names.has(begin) or not (isinstance(key, ast.Constant) or "." in begin):
         return None
     return None if _prefix(key, text, names) else (node.lineno, _shown(node, text))
@@ -158,6 +227,15 @@ def _prefix(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
     return True
 
 
+def _insert(whole: ast.expr, begin: str, text: SourceText, names: RelativeNames) -> None:
+    """Put what is above the roots into a text, before the root that follows the first character or two of `begin`."""
+    start, end = text.span(whole)
+    quote, written = text.text[end - 1], text.text[start:end]
+    if written.count(begin) == 1 and f"{quote}{quote}" not in written and _is_at(whole, text):
+        place = start + written.index(begin) + (2 if begin.startswith("-m") else 1)
+        text.replace(place, place, f"{quote} + {names.uid_expression(quote)} + {quote}.")
+
+
 def _is_at(name: ast.expr, text: SourceText) -> bool:
     """Whether a node is where the parser says: before Python 3.12 it does not know, of what is inside of an f-string."""
     start, end = text.span(name)
@@ -186,15 +264,20 @@ def _beginning(name: ast.expr) -> str | None:
     return None
 
 
-def _is_relative_already(node: ast.Call, name: ast.expr, text: SourceText) -> bool:
-    """A package is given beside the name; or the name was made relative when the package was delivered before."""
-    if name_of(node.func) == "import_module" and node.args and (len(node.args) > 1 or node.keywords):
+def _is_relative_already(node: ast.Call) -> bool:
+    """Whether a package is given beside the name."""
+    return name_of(node.func) == "import_module" and bool(node.args) and (len(node.args) > 1 or bool(node.keywords))
+
+
+def _is_known(name: ast.expr, text: SourceText) -> bool:
+    """Whether a name is what a module is called here; it may have been made so when the package was delivered before."""
+    if is_of_this_process(name) or is_asked_for(name, text):
         return True
     return text.text.startswith("__spec__.parent", text.span(name)[0])
 
 
 def _is_sys_modules(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "modules" and name_of(node.value) == "sys"
+    return isinstance(node, ast.Attribute) and node.attr == "modules" and name_of(node.value) in ("sys", "_sys")
 
 
 def _shown(node: ast.expr, text: SourceText) -> str:

@@ -28,11 +28,14 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .imports import parsed
+from .late_names import LATE_WORDS, WRITES
 from .module_strings import METADATA, STRINGS, relocate_strings
+from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
-from .source_text import SourceText
+from .source_text import Edit, SourceText, edited
 
 __all__ = ["Relocated", "may_need_relocation", "relocate"]
 
@@ -50,10 +53,11 @@ _FROM = re.compile(rf"from{_BLANK}+(?P<module>\w+(?:{_BLANK}*\.{_BLANK}*\w+)*)")
 
 @dataclass(frozen=True)
 class Relocated:
-    """Relocated source, and what could not be: the places, as `(line number, what stands there)`."""
+    """Relocated source, what could not be, as `(line number, what stands there)`, and the edits that were made."""
 
     source: bytes
     unresolved: tuple[tuple[int, str], ...]
+    edits: tuple[Edit, ...] = ()
 
 
 def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", distributions: Sequence[str] = ()) -> bool:
@@ -63,7 +67,7 @@ def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", dis
     source = source.removeprefix(codecs.BOM_UTF8)
     if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
-    if not any(word in source for word in (*(root.encode() for root in roots), b"import_module", b"__import__")):
+    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS)):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 
@@ -75,24 +79,36 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     `distributions` are the normalised names of those that roots are from. Raises `SyntaxError` as the compiler does.
     """
     names = RelativeNames(tuple(roots), path, tuple(distributions))
-    tree = parsed(source)
-    encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
-    text = SourceText(source.decode(encoding))
-    unresolved = []
     # Strings stand anywhere in expressions, which are most of a tree; imports only where statements do.
     pickles = not is_ours(path) and _reads_pickles(source)
-    strings = _matches(STRINGS, source, roots) or (distributions and re.search(METADATA, source))
+    strings = bool(_matches(STRINGS, source, roots) or (distributions and re.search(METADATA, source)))
+    writes = WRITES.search(source) is not None
+    if not pickles and not strings:
+        edits = plain_edits(source, names, _places(_STATEMENTS, source, roots), in_strings=writes)
+        if edits is not None:
+            return Relocated(edited(source, edits), (), tuple(edits))
+    strings = strings or writes
+    tree = parsed(source)
+    text = SourceText(source, tokenize.detect_encoding(io.BytesIO(source).readline)[0])
+    unresolved = []
+    late = not is_ours(path)
+    formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
+        if isinstance(node, ast.JoinedStr):
+            formatted.update(map(id, ast.walk(node)))
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             if names.has(node.module) or (pickles and node.module == "pickle"):
                 _relocate_from(node, text, names)
         elif isinstance(node, ast.Import):
             if any(names.has(alias.name) or (pickles and alias.name == "pickle") for alias in node.names):
                 _relocate_import(node, text, names, pickles)
-        elif (found := relocate_strings(node, text, names)) is not None:
+        elif (
+            strings
+            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted)) is not None
+        ):
             unresolved.append(found)
-    relocated = text.edited()
-    return Relocated(relocated.encode(encoding) if relocated != text.text else source, tuple(sorted(unresolved)))
+    edits = text.edits()
+    return Relocated(edited(source, edits), tuple(sorted(unresolved)), tuple(edits))
 
 
 def _reads_pickles(source: bytes) -> bool:
@@ -104,8 +120,18 @@ def _reads_pickles(source: bytes) -> bool:
 
 
 def _matches(patterns: Sequence[bytes], source: bytes, roots: Sequence[str]) -> bool:
+    return any(pattern.search(source) for pattern in _compiled(tuple(patterns), tuple(roots)))
+
+
+def _places(patterns: Sequence[bytes], source: bytes, roots: Sequence[str]) -> Iterator[int]:
+    compiled = _compiled(tuple(patterns), tuple(roots))
+    return (found.start() for pattern in compiled for found in pattern.finditer(source))
+
+
+@lru_cache(maxsize=8)
+def _compiled(patterns: tuple[bytes, ...], roots: tuple[str, ...]) -> list[re.Pattern[bytes]]:
     names = b"(?:%b)" % b"|".join(re.escape(root.encode()) for root in roots)
-    return any(re.search(pattern % {b"root": names}, source) for pattern in patterns)
+    return [re.compile(pattern % {b"root": names}) for pattern in patterns]
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -125,31 +151,10 @@ def _relocate_from(node: ast.ImportFrom, text: SourceText, names: RelativeNames)
 
 
 def _relocate_import(node: ast.Import, text: SourceText, names: RelativeNames, pickles: bool) -> None:
-    """`import tg.x, os`: one statement for each name, on the same line, since only `from` can be relative.
-
-    `import tg.x` imports a module and binds another one. What every module has is bound for a moment, so that it is the
-    module that is imported also where its package has something else of that name.
-    """
-    parts = []
-    for alias in node.names:
-        if pickles and alias.name == "pickle":
-            package, _, last = names.pickles().rpartition(".")
-            parts.append(f"from {package} import {last} as {alias.asname or alias.name}")
-            continue
-        if not names.has(alias.name):
-            parts.append("import " + alias.name + (f" as {alias.asname}" if alias.asname else ""))
-            continue
-        parent, _, last = alias.name.rpartition(".")
-        top = alias.name.partition(".")[0]
-        if alias.asname and parent:
-            parts.append(f"from {names.relative(parent)} import {last} as {alias.asname}")
-            continue
-        if parent:
-            parts.append(f"from {names.relative(alias.name)} import __doc__ as {top}")
-        name = alias.asname or top
-        parts.append(f"from {names.above} import {top}" + (f" as {name}" if name != top else ""))
+    """`import tg.x, os`, on one line, as it was; or on as many."""
     start, end = text.span(node)
-    keyword, _, rest = "; ".join(parts).partition(" ")
+    statement = names.import_statement([(alias.name, alias.asname) for alias in node.names], pickles=pickles)
+    keyword, _, rest = statement.partition(" ")
     text.replace(start, end, f"{keyword} {_breaks(text.text[start:end])}{rest}")
 
 

@@ -28,6 +28,7 @@ from .newer_python import newer_features
 from .opened_files import opened_paths
 from .parsing import Place
 from .relocation import may_need_relocation, relocate
+from .source_text import edited
 from .source_tree import SourceFile, SourceTree
 from .syntax import SyntaxCheck
 
@@ -42,7 +43,7 @@ class _Facts:
 
     signature: list[int]
     sha256: str  # of what travels, that is after relocation
-    relocated: bool = False
+    edits: list[tuple[int, int, str]] = field(default_factory=list)  # that relocate it; bytes as Latin-1, for JSON
     unresolved: list[tuple[int, str]] = field(default_factory=list)
     error: Place | None = None  # of a module that does not parse
     checked: bool = True
@@ -188,8 +189,8 @@ def _read(file: SourceFile, roots: Sequence[str], distributions: Sequence[str], 
         slack = 100_000_000 if status.st_mtime_ns % 1_000_000_000 else 2_000_000_000
         if max(status.st_mtime_ns, status.st_ctime_ns) > started - slack:
             facts.signature = []
-    elif facts.relocated:
-        data = relocate(data, roots, file.path, distributions).source
+    elif facts.edits:
+        data = edited(data, [(start, end, text.encode("latin-1")) for start, end, text in facts.edits])
     return SnapshotFile(file, data, bool(status.st_mode & 0o100), facts)
 
 
@@ -214,7 +215,7 @@ def _look_at(
     facts = _Facts(
         signature,
         hashlib.sha256(relocated.source).hexdigest(),
-        relocated=relocated.source is not data,
+        edits=[(start, end, text.decode("latin-1")) for start, end, text in relocated.edits],
         unresolved=list(relocated.unresolved),
         checked=False,
     )
@@ -260,7 +261,7 @@ class _Cache:
     def _entry(facts: _Facts) -> Iterator[Any]:
         yield facts.signature
         yield facts.sha256
-        yield facts.relocated
+        yield [list(edit) for edit in facts.edits]
         yield [list(place) for place in facts.unresolved]
         yield list(facts.error) if facts.error else None
         yield facts.checked

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import re
+from collections.abc import Iterable
 
-__all__ = ["SourceText"]
+__all__ = ["Edit", "SourceText", "edited"]
+
+Edit = tuple[int, int, bytes]
+"""From which byte to which, and what stands there then."""
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
+
+def edited(source: bytes, edits: Iterable[Edit]) -> bytes:
+    """`source` with all edits made, and itself where there are none."""
+    parts, done = [], 0
+    for start, end, put in sorted(edits):
+        parts += [source[done:start], put]
+        done = end
+    return b"".join([*parts, source[done:]]) if parts else source
 
 
 class SourceText:
     """Source text, and the edits to be made to it; positions come from the parser."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, source: bytes, encoding: str) -> None:
+        self._source = source
+        self._encoding = encoding
+        self.text = text = source.decode(encoding)
         self._lines = _LINE.findall(text)
         self._starts = [0]
         for line in self._lines:
@@ -30,13 +46,24 @@ class SourceText:
         """Note an edit. It must have as many line breaks as what it replaces, so that all lines keep their numbers."""
         self._edits.append((start, end, text))
 
-    def edited(self) -> str:
-        """The text with all edits made, and unchanged where there are none."""
-        result, done = [], 0
+    def is_prefixed(self, node: ast.expr) -> bool:
+        """Whether something is put before a node, now or when the package was delivered before."""
+        start, _ = self.span(node)
+        return self.text.endswith((' "." + ', " '.' + "), 0, start) or any(edit[0] == start for edit in self._edits)
+
+    def edits(self) -> list[Edit]:
+        """All that was noted, as edits of the file's bytes."""
+        if not self._edits:
+            return []
+        encoding, mark = (self._encoding, b"") if self._encoding != "utf-8-sig" else ("utf-8", codecs.BOM_UTF8)
+        result: list[Edit] = []
+        done = text_done = 0
         for start, end, text in sorted(self._edits):
-            result += [self.text[done:start], text]
-            done = end
-        return "".join([*result, self.text[done:]])
+            begin = done + len(self.text[text_done:start].encode(encoding))
+            done = begin + len(self.text[start:end].encode(encoding))
+            text_done = end
+            result.append((len(mark) + begin, len(mark) + done, text.encode(encoding)))
+        return result
 
     def _offset(self, line: int, column: int) -> int:
         return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
