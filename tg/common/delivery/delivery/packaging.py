@@ -15,7 +15,7 @@ from ...locations import Loc
 from ...logger import Logger
 from ..runtime.errors import InvalidName
 from ..trust.own_builds import note_own_build
-from .choosing_roots import pickle_payload
+from .choosing_roots import made_files, pickle_payload
 from .closure import Closure
 from .dependencies import DependencyList, dependency_lists
 from .digests import hash_in_background
@@ -44,7 +44,7 @@ class Packaging:
     - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours. `'auto'`, or a
       `DependencyList.inferred()` among them, finds what is imported, with the versions that are installed here.
     - `roots`: the top-level packages that travel besides `tg`, installed or not. Left out, those that the payload's classes
-      come from and that are neither installed nor Python's own.
+      come from and that are neither installed nor Python's own; of the script or the notebook that is run, also what it imports.
     - `requires_python`: the Pythons the package is for, `>=3.10` by default.
     - `human_readable_module_name`: the module is called `name`, for publishing; versions can then not be told apart.
     - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;
@@ -103,7 +103,7 @@ class Packaging:
         origins, resources = pickle_payload(
             settings.payload, settings.roots, distribution_names(settings.requirements())
         )
-        tree = SourceTree.of(origins.roots, origins.portions)
+        tree = SourceTree.of(origins.roots, origins.portions, made_files(origins))
         digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         with Snapshot(tree) as snapshot:
             plan = Plan.of(settings, resources, digests, snapshot, origins)

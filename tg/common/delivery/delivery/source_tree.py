@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import ModuleSpec
@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..runtime.errors import UndeliverableSource
-from ..runtime.roots import Roots
+from ..runtime.roots import MAIN, Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
 from .root_distributions import distributions_in, metadata_files
 
@@ -28,11 +28,15 @@ __all__ = ["SourceFile", "SourceTree", "portions_of"]
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion."""
+    """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion.
+
+    `made` is what is in it where it is made, and lies nowhere.
+    """
 
     path: str
     location: str
     portion: Path
+    made: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class SourceTree:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> SourceTree:
-        """The files of these roots, in their `portions_of`. Raises `UndeliverableSource` when it cannot be told what is in one of them."""
+    def of(cls, roots: Roots, portions: Mapping[str, tuple[Path, ...]], made: Iterable[SourceFile] = ()) -> SourceTree:
+        """The files of these roots, in their `portions_of`, and those that are `made`.
+
+        Raises `UndeliverableSource` when it cannot be told what is in one of the roots.
+        """
         warnings: list[str] = []
         problems: list[str] = []
         files: dict[str, SourceFile] = {}
@@ -65,6 +72,7 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
+        files.update({file.path: file for file in made})
         files.update({path: SourceFile(path, location, folder) for path, location, folder in metadata_files(roots)})
         folders = tuple(folder for root in roots.names for folder in portions[root])
         return cls(roots, folders, tuple(files[path] for path in sorted(files)), tuple(warnings))
@@ -88,9 +96,13 @@ class SourceTree:
 
 
 def portions_of(roots: Roots) -> dict[str, tuple[Path, ...]]:
-    """The folders of each root, or its file where it is a single module. Raises `UndeliverableSource` for what has none."""
-    found = {root: tuple(_portions(roots.here(root))) for root in roots.names}
-    problems = [_nothing_of(root, roots.here(root)) for root in roots.names if not found[root]]
+    """The folders of each root, or its file where it is a single module; what is run has none.
+
+    Raises `UndeliverableSource` for any other that has none.
+    """
+    here = {root: roots.here(root) for root in roots.names}
+    found = {root: tuple(_portions(module)) if module != MAIN else () for root, module in here.items()}
+    problems = [_nothing_of(root, here[root]) for root in roots.names if not found[root] and here[root] != MAIN]
     if problems:
         raise UndeliverableSource("source tree cannot be delivered", problems)
     return found
