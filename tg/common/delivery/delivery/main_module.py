@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import resolve_name
 from itertools import groupby
 
+from ..runtime.errors import UndeliverableSource
 from .definitions import Definitions
 from .main_source import MainSource, Part
 from .statements import Statement, blocks_of, first_line, tree_of
@@ -28,16 +29,20 @@ _HEAD = "# The cells of a notebook that a payload needs, in the order in which t
 
 @dataclass(frozen=True)
 class MainModule:
-    """The text of the module, what messages call the place that it is from, and what of it cannot be had."""
+    """The text of the module, and what messages call the place that it is from."""
 
     text: bytes
     location: str
-    problems: tuple[str, ...]
 
     @classmethod
     def with_definitions(cls, source: MainSource, names: Iterable[str]) -> MainModule:
-        """The module for a payload that refers to these names. `source` is that of what was run."""
+        """The module for a payload that refers to these names. `source` is that of what was run.
+
+        Raises `UndeliverableSource` with all that is needed and cannot be had, each with its place and remedy.
+        """
         chosen = Definitions.needed(source, names)
+        if chosen.problems:
+            raise UndeliverableSource(f"{source.location} cannot be delivered", chosen.problems)
         kept: dict[Part, list[Statement]] = {}
         for statement in chosen.statements:
             kept.setdefault(statement.part, []).append(statement)
@@ -50,7 +55,7 @@ class MainModule:
             for part, statements in kept.items():
                 title = part.cell or os.path.basename(part.file or "")
                 text += f"\n# {title}:\n{_Rendering(part, statements, source.package).text()}"
-        return cls(text.encode(), source.location, chosen.problems)
+        return cls(text.encode(), source.location)
 
 
 class _Rendering:

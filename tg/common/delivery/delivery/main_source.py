@@ -29,22 +29,24 @@ _RUNS_ITS_BODY = frozenset({"capture", "prun", "time"})
 
 @dataclass(frozen=True)
 class Part:
-    """A script, or a cell. `file` is what code that was made of it says, `None` where that cannot be told."""
+    """A script, by its file, or a cell. `first_line` is the line of the cell that it begins with."""
 
     text: str
-    file: str | None
+    file: str | None = None
     cell: str = ""
     """`In [3]`; a script has none."""
+    first_line: int = 1
 
     def place(self, line: int) -> str:
         """A line of it as messages name it."""
-        return f"{self.cell} line {line}" if self.cell else f"{self.file}:{line}"
+        return f"{self.cell} line {line + self.first_line - 1}" if self.cell else f"{self.file}:{line}"
 
     def made(self, file: str) -> bool:
-        """Whether code that says `file` was made of this."""
-        if self.file is None or self.file == file:
-            return True
-        return not self.cell and os.path.realpath(self.file) == os.path.realpath(file)
+        """Whether code that says it is from `file` was made of this, as far as that can be told."""
+        if self.file is not None:
+            return self.file == file or os.path.realpath(self.file) == os.path.realpath(file)
+        text = "".join(linecache.getlines(file))
+        return text.rstrip() == self.text.rstrip() if text else self.first_line > 1
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,11 @@ def _ipython_of(main: ModuleType) -> Any:
 
 
 def _cells(shell: Any) -> Iterator[Part]:
-    history = shell.history_manager
-    for number, (raw, text) in enumerate(zip(history.input_hist_raw, history.input_hist_parsed, strict=False)):
+    for number, text in enumerate(shell.history_manager.input_hist_parsed):
         if text.strip():
             cell = f"In [{number}]"
             yield from _run_by_magics(shell, text, cell)
-            yield Part(text, shell.compile.get_code_name(raw, text, number), cell)
+            yield Part(text, cell=cell)
 
 
 def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
@@ -122,7 +123,7 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
                     yield Part(_read(place), place)
                     break
         elif name in _RUNS_ITS_BODY and body:
-            yield Part("\n" + shell.transform_cell(body), None, cell)
+            yield Part(shell.transform_cell(body), cell=cell, first_line=2)
 
 
 def _magics(text: str) -> Iterator[tuple[str, str, str]]:
@@ -148,7 +149,7 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
         for value in list(vars(main).values())
         if getattr(value, "__module__", None) == MAIN
         for _, file, _ in defining_code(value)
-        if os.path.isfile(file) and not any(part.file is not None and part.made(file) for part in cells)
+        if os.path.isfile(file) and not any(part.made(file) for part in cells if part.file is not None)
     }
     for file in sorted(files):
         yield Part(_read(file), file)
@@ -160,7 +161,7 @@ def _typed_lines() -> Iterator[Part]:
     for number, file in sorted(typed):
         text = "".join(linecache.getlines(file))
         if text.strip():
-            yield Part(text, file, f"input {number}")
+            yield Part(text, cell=f"input {number}")
 
 
 def _script_text(main: ModuleType) -> str:

@@ -125,7 +125,6 @@ class Plan:
         closure = Closure.of({pair for one in resources for pair in one.globals}, snapshot, origins)
         inferred = _infer(settings, closure, resources)
         problems = [*_place_problems(snapshot), *_credential_problems(settings, snapshot, resources), *closure.problems]
-        problems += origins.main.problems if origins.main is not None else ()
         needs = {**settings.needs}
         if inferred is not None and settings.inferred is not None:
             problems += inferred.problems
