@@ -118,9 +118,13 @@ class _Choice:
         bound: list[int] = []
         changed: list[int] = []
         others: list[Statement] = []
+        is_complete = False
         for number in range(need.before - 1, -1, -1):
             statement = self._statements[number]
-            if need.name in statement.names.binds or self._is_imported_by_star(need.name, statement):
+            if is_complete:
+                if statement.imports_part_of(need.name) and self._why_not(statement) is None:
+                    bound.append(number)
+            elif need.name in statement.names.binds or self._is_imported_by_star(need.name, statement):
                 if self._is_another(need.name, statement):
                     others.append(statement)
                     continue
@@ -131,7 +135,9 @@ class _Choice:
                     return
                 bound.append(number)
                 if need.name in statement.replaces or statement.star:
-                    break
+                    if not isinstance(statement.node, ast.Import):
+                        break
+                    is_complete = True
             elif need.name in self._changes(statement):
                 changed.append(number)
         if not bound:
@@ -215,9 +221,7 @@ class _Choice:
             return None
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             parts: list[ast.AST | None] = [node.value, *(node.targets if isinstance(node, ast.Assign) else [])]
-        elif isinstance(node, ast.AnnAssign):
-            parts = [node.value]
-        elif isinstance(node, ast.Expr):
+        elif isinstance(node, (ast.AnnAssign, ast.Expr)):
             parts = [node.value]
         elif type(node).__name__ == "TypeAlias":
             return None
@@ -229,7 +233,11 @@ class _Choice:
         """The names whose objects a statement changes, as far as it is one that defines something."""
         changes = statement.changes
         node = statement.node
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Attribute)
+        ):
             receiver = node.value.func.value
             if isinstance(receiver, ast.Name):
                 changes |= {receiver.id}
@@ -265,10 +273,7 @@ class _Choice:
         """Keep what changes the object after it was made, as far as that can be done again."""
         for number in sorted(changed):
             statement = self._statements[number]
-            if statement.is_definition and self._why_not(statement) is None:
-                if not self._is_another(statement.node.name, statement):  # type: ignore[attr-defined]
-                    self._keep(number)
-            elif self._what_it_does(statement.node) is None and self._why_not(statement) is None:
+            if self._why_not(statement) is None:
                 self._keep(number)
         if need.before == self.end and need.name in self._namespace and need.required:
             self._made.append((need, bound, changed))
@@ -298,7 +303,9 @@ class _Choice:
         for number in changed:
             statement = self._statements[number]
             if need.name in statement.changes and not statement.is_definition and number not in self.kept:
-                self._refuse(need, statement, f"changes by {self._what_it_does(statement.node)}, which is not run again")
+                self._refuse(
+                    need, statement, f"changes by {self._what_it_does(statement.node)}, which is not run again"
+                )
 
     def _written_value(self, name: str, bound: list[int]) -> tuple[Any, bool]:
         """The value of an assignment that is a literal, and whether there is one."""

@@ -22,7 +22,7 @@ from .statements import Statement, blocks_of, first_line, tree_of
 
 __all__ = ["MainModule"]
 
-_RELATIVE = re.compile(rb"from[ \t]*(?P<module>\.[. \t]*[\w.]*)")
+_RELATIVE = re.compile(rb"from(?:[ \t]*\.)+(?:[ \t]*(?!import\b)[\w.]+)?")
 _NOT_FOR_A_MODULE = re.compile(rb"#!|#.*coding[:=]")
 _HEAD = "# The cells of a notebook that a payload needs, in the order in which they were run.\n"
 

@@ -157,7 +157,9 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
 
 def _typed_lines() -> Iterator[Part]:
     """What was typed into Python 3.13 or newer."""
-    typed = [(int(match[1]), file) for file in linecache.cache if (match := re.fullmatch(r"<python-input-(\d+)>", file))]
+    typed = [
+        (int(match[1]), file) for file in linecache.cache if (match := re.fullmatch(r"<python-input-(\d+)>", file))
+    ]
     for number, file in sorted(typed):
         text = "".join(linecache.getlines(file))
         if text.strip():
@@ -193,5 +195,7 @@ def _why_there_is_none() -> str:
     if sys.argv[:1] == ["-c"]:
         return "it was given with -c, and its source is kept nowhere. Put it into a file, and run that"
     if hasattr(sys, "ps1"):
-        return "it was typed into Python, which keeps no source of it. Put it into a file and run that, or use a notebook"
+        return (
+            "it was typed into Python, which keeps no source of it. Put it into a file and run that, or use a notebook"
+        )
     return "it was read from standard input, or is run by something that has no file. Put it into a file, and run that"

@@ -21,6 +21,7 @@ _BUILTINS = frozenset(
     "abs all any ascii bin callable chr divmod format getattr hasattr hash hex isinstance issubclass iter len max min "
     "next oct ord pow repr round sorted sum".split()
 )
+_PATH_FUNCTIONS = {"abspath", "basename", "dirname", "join", "normpath", "split", "splitext"}
 _FUNCTIONS = {
     "collections": {"namedtuple"},
     "copy": {"copy", "deepcopy"},
@@ -34,9 +35,8 @@ _FUNCTIONS = {
     "threading": {"Lock", "RLock", "local"},
     "typing": {"NamedTuple", "NewType", "TypedDict", "cast"},
     "typing_extensions": {"NamedTuple", "NewType", "TypedDict"},
-    **dict.fromkeys(
-        ("posixpath", "ntpath"), {"abspath", "basename", "dirname", "join", "normpath", "split", "splitext"}
-    ),
+    "ntpath": _PATH_FUNCTIONS,
+    "posixpath": _PATH_FUNCTIONS,
 }
 _WHOLE_MODULES = frozenset({"cmath", "math", "operator", "_operator"})
 _PATH_METHODS = frozenset(

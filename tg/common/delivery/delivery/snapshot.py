@@ -125,7 +125,9 @@ class Snapshot:
 
     def remember(self) -> None:
         """Keep what was found out for the next time. Without a place to write it, the next time finds it out again."""
-        self._cache.write({file.source.location: file.facts for file in self.files if file.facts.checked and file.source.made is None})
+        self._cache.write(
+            {file.source.location: file.facts for file in self.files if file.facts.checked and file.source.made is None}
+        )
 
     def digest(self) -> str:
         """SHA-256 of all paths and contents, in hexadecimal digits."""
@@ -147,9 +149,9 @@ def _root_packages(tree: SourceTree) -> Iterator[SnapshotFile]:
 
 def _read(file: SourceFile, roots: Sequence[str], distributions: Sequence[str], cache: _Cache) -> SnapshotFile:
     if file.made is not None:
-        data, facts = _look_at(file, roots, distributions, file.made, [])
-        facts.credentials = find_credentials(file.made)
-        return SnapshotFile(file, data, False, facts)
+        data, made = _look_at(file, roots, distributions, file.made, [])
+        made.credentials = find_credentials(file.made)
+        return SnapshotFile(file, data, False, made)
     started = time.time_ns()
     try:
         descriptor = os.open(file.location, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))

@@ -5,7 +5,6 @@ names a statement reads is asked of the compiler, whose rules of scopes are the 
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -18,7 +17,17 @@ from types import CodeType
 from .imports import name_of
 from .main_source import Part
 
-__all__ = ["Compound", "Statement", "blocks_of", "first_line", "is_main_guard", "names_in", "statements_of", "tree_of"]
+__all__ = [
+    "Compound",
+    "Names",
+    "Statement",
+    "blocks_of",
+    "first_line",
+    "is_main_guard",
+    "names_in",
+    "statements_of",
+    "tree_of",
+]
 
 Compound = ast.If | ast.Try | ast.With
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # as cells are compiled
@@ -72,6 +81,12 @@ class Statement:
             return frozenset(one.asname or one.name for one in self.node.names if one.asname or "." not in one.name)
         return frozenset(self.names.binds)
 
+    def imports_part_of(self, name: str) -> bool:
+        """Whether it is `import name.part`, without which the package of that name would lack the part."""
+        return isinstance(self.node, ast.Import) and any(
+            one.name.startswith(f"{name}.") and not one.asname for one in self.node.names
+        )
+
     @cached_property
     def changes(self) -> frozenset[str]:
         """The names whose objects it changes, as `CONFIG["a"] = 1` does, and `@show.register` before a function."""
@@ -117,12 +132,16 @@ def statements_of(part: Part, features: Sequence[str] = ()) -> list[Statement]:
 
 def tree_of(part: Part) -> ast.Module:
     """A part as the parser reads it. Raises `SyntaxError` as the compiler does."""
-    return compile(part.text, part.file or "<cell>", "exec", flags=ast.PyCF_ONLY_AST | _FLAGS, dont_inherit=True)
+    file = part.file or "<cell>"
+    tree: ast.Module = compile(part.text, file, "exec", flags=ast.PyCF_ONLY_AST | _FLAGS, dont_inherit=True)
+    return tree
 
 
 def blocks_of(compound: ast.stmt) -> list[list[ast.stmt]]:
     """The blocks of a compound statement that are looked into; of any other there are none."""
     if isinstance(compound, ast.If):
+        if any(isinstance(one, ast.NamedExpr) for one in ast.walk(compound.test)):
+            return []
         return [block for block in (compound.body, compound.orelse) if block]
     if isinstance(compound, ast.Try):
         handlers = [handler.body for handler in compound.handlers]
@@ -145,7 +164,8 @@ def names_in(node: ast.stmt, features: Sequence[str]) -> Names:
 
 def first_line(node: ast.stmt) -> int:
     """The line of a statement, or of its first decorator."""
-    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(one.lineno for one in decorators)])
 
 
 def is_main_guard(node: ast.stmt) -> bool:
