@@ -68,7 +68,7 @@ class MainSource:
         shell = _ipython_of(main)
         if shell is not None:
             parts, location = (*_earlier_scripts(main, cells := tuple(_cells(shell))), *cells), "the notebook"
-        elif getattr(main, "__file__", None):
+        elif not str(getattr(main, "__file__", None) or "<").startswith("<"):
             parts, location = (Part(_script_text(main), str(main.__file__)),), str(main.__file__)
         else:
             parts, location = tuple(_typed_lines()), "what was typed into Python"

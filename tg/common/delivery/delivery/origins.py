@@ -48,7 +48,7 @@ class Origins:
         kind = "class" if isinstance(definition, type) else "function"
         if "<locals>" in name:
             return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
-        if is_main(module) and not self.roots.has_main:
+        if is_main(module) and self.roots.inside(module) is None:
             return f"{kind} {name}{_at(definition)}, which is in __main__; {_why_not_main(self.roots)}"
         if self.roots.inside(module) is not None:
             return self._not_importable(definition, kind)
@@ -74,7 +74,9 @@ class Origins:
     def problem_of_global(self, module: str, name: str) -> str | None:
         """The same for an object that is pickled by its name: a type variable, a sentinel."""
         if is_main(module):
-            return None if self.roots.has_main else f"{name}, which is in __main__; {_why_not_main(self.roots)}"
+            if self.roots.inside(module) is not None:
+                return None
+            return f"{name}, which is in __main__; {_why_not_main(self.roots)}"
         where = self.project_file(module)
         if where is None:
             return None
