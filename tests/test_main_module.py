@@ -234,24 +234,34 @@ def test_where_no_source_is_kept_the_reason_is_told(
 
 def test_what_was_typed_into_python_travels_where_python_keeps_it(project: Project) -> None:
     """Since 3.13."""
-    typed = "class Job: kind = 'typed'\n\n" + DELIVER.strip() + "\n"
+    typed = ["class Job: kind = 'typed'", "", *DELIVER.strip().splitlines(), "exit()"]
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-q"],
         stdin=follower,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**project.environment(), "TERM": "xterm"},
+        stdout=follower,
+        stderr=follower,
+        env={**project.environment(), "TERM": "dumb" if sys.version_info < (3, 13) else "xterm"},
         cwd=project.elsewhere,
-    )
-    os.close(follower)
-    os.write(leader, typed.encode() + b"\x04")
-    printed = process.communicate()[0].decode()
+    ):
+        os.close(follower)
+        os.write(leader, "".join(f"{line}\r" for line in typed).encode())
+        printed = b"".join(iter(lambda: read_terminal(leader), b"")).decode()
     os.close(leader)
+    made = list(project.home.rglob("*.whl"))
     if sys.version_info >= (3, 13):
-        assert "my_job-1.0.0-py3-none-any.whl" in printed
+        assert made, printed
+        assert "class Job: kind = 'typed'" in main_of(made[0])
     else:
+        assert made == []
         assert "it was typed into Python, which keeps no source of it. Put it into a file" in printed
+
+
+def read_terminal(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65536)
+    except OSError:  # nobody has the other end any more
+        return b""
 
 
 def test_what_exec_has_defined_is_refused(project: Project) -> None:

@@ -68,10 +68,11 @@ class MainSource:
         shell = _ipython_of(main)
         if shell is not None:
             parts, location = (*_earlier_scripts(main, cells := tuple(_cells(shell))), *cells), "the notebook"
-        elif not str(getattr(main, "__file__", None) or "<").startswith("<"):
-            parts, location = (Part(_script_text(main), str(main.__file__)),), str(main.__file__)
         else:
-            parts, location = tuple(_typed_lines()), "what was typed into Python"
+            file = _file_of(main)
+            script = (Part(_script_text(main, file), file),) if file is not None else ()
+            parts = (*script, *_typed_lines())  # both, after `python -i script.py`
+            location = file or "what was typed into Python"
         if not parts:
             raise LookupError(_why_there_is_none())
         return cls(parts, vars(main), location, getattr(main, "__package__", None) or "")
@@ -166,8 +167,14 @@ def _typed_lines() -> Iterator[Part]:
             yield Part(text, cell=f"input {number}")
 
 
-def _script_text(main: ModuleType) -> str:
-    file = str(main.__file__)
+def _file_of(main: ModuleType) -> str | None:
+    """The file of a script; `<stdin>` is none, and neither is that of the program into which one types."""
+    file = str(getattr(main, "__file__", None) or "<")
+    spec = getattr(main, "__spec__", None)
+    return None if file.startswith("<") or str(getattr(spec, "name", "")).startswith("_pyrepl") else file
+
+
+def _script_text(main: ModuleType, file: str) -> str:
     if os.path.isfile(file) and not file.endswith((".pyc", ".pyo")):
         return _read(file)
     get_source = getattr(getattr(main, "__loader__", None), "get_source", None)
