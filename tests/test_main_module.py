@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from notebooks import Notebook
-from projects import REPOSITORY, Project
+from projects import Project
 
 DELIVER = """
 from tg.common.delivery.delivery import Packaging
@@ -178,7 +178,11 @@ def test_a_script_that_is_a_module_of_a_package_imports_relatively(project: Proj
     project.write("pkg/__init__.py", "")
     project.write("pkg/other.py", "from .deep import X\n")
     project.write("pkg/deep.py", "X = 6\n")
-    project.write("pkg/script.py", "from .other import X\nfrom . import deep\nclass Job:\n    def run(self):\n        return X, deep.__name__\n" + DELIVER)
+    project.write(
+        "pkg/script.py",
+        "from .other import X\nfrom . import deep\nclass Job:\n    def run(self):\n        return X, deep.__name__\n"
+        + DELIVER,
+    )
     assert ran(project, delivered(started(project, "-m", "pkg.script"))) == "(6, 'my_job__1_0_0.pkg.deep')"
 
 
@@ -301,7 +305,9 @@ def test_a_result_is_read_into_the_classes_of_the_script(project: Project) -> No
 
 def test_a_result_of_a_class_that_nothing_here_runs_is_refused(project: Project) -> None:
     """Another program's `__main__` does not have it."""
-    file = delivered(project.run("class Answer:\n    pass\nclass Job:\n    def run(self):\n        return Answer()\n" + DELIVER))
+    file = delivered(
+        project.run("class Answer:\n    pass\nclass Job:\n    def run(self):\n        return Answer()\n" + DELIVER)
+    )
     told = project.run(
         f"""
         from tg.common.delivery.execution import AttachedExecutor
@@ -322,7 +328,7 @@ def test_versions_run_side_by_side_and_in_child_processes(project: Project) -> N
         f"""
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
-        {textwrap.indent(LOAD, ' ' * 8).strip()}
+        {textwrap.indent(LOAD, " " * 8).strip()}
         if __name__ == '__main__':
             jobs = [load(file) for file in {files!r}]
             print([job.run() for job in jobs], [type(job).__module__.partition('__at_')[0] for job in jobs])
@@ -339,11 +345,13 @@ def test_versions_run_side_by_side_and_in_child_processes(project: Project) -> N
 
 def test_a_package_delivers_its_main_again(project: Project) -> None:
     project.write("helpers.py", "X = 7\n")
-    file = delivered(project.run("import helpers\nclass Job:\n    def run(self):\n        return helpers.X, __name__\n" + DELIVER))
+    file = delivered(
+        project.run("import helpers\nclass Job:\n    def run(self):\n        return helpers.X, __name__\n" + DELIVER)
+    )
     again = delivered(
         project.run(
             f"""
-            {textwrap.indent(LOAD, ' ' * 12).strip()}
+            {textwrap.indent(LOAD, " " * 12).strip()}
             job = load({str(file)!r})
             from my_job__1_0_0.tg.common.delivery.delivery import Packaging
             packaging = Packaging('again', '2.0.0', dict(job=job))
@@ -404,7 +412,7 @@ def test_a_module_named_main_is_another_root(project: Project) -> None:
     assert ran(project, file) == "one"
     printed = project.run(f"""
         import io, pickle, sys
-        {textwrap.indent(LOAD, ' ' * 8).strip()}
+        {textwrap.indent(LOAD, " " * 8).strip()}
         import main
         job = load({str(file)!r})
         from tg.common.delivery.delivery import get_loader_from_installed_package
@@ -452,10 +460,35 @@ def test_functions_partials_and_objects_known_by_name_travel(project: Project) -
 
 def test_a_pickle_that_the_script_wrote_is_read_into_the_packages_classes(project: Project) -> None:
     project.write("mycompany/__init__.py", "")
-    project.write("mycompany/reads.py", "import pickle\nfrom pathlib import Path\ndef read():\n    return pickle.loads(Path(__file__).with_name('x').read_bytes())\n")
+    project.write(
+        "mycompany/reads.py",
+        "import pickle\nfrom pathlib import Path\ndef read():\n    return pickle.loads(Path(__file__).with_name('x').read_bytes())\n",
+    )
     (project.folder / "mycompany/x").write_bytes(b"c__main__\nJob\n)\x81.")
-    file = delivered(project.run("from mycompany.reads import read\nclass Job:\n    def run(self):\n        return type(read()) is Job\n" + DELIVER))
+    file = delivered(
+        project.run(
+            "from mycompany.reads import read\nclass Job:\n    def run(self):\n        return type(read()) is Job\n"
+            + DELIVER
+        )
+    )
     assert ran(project, file) == "True"
+
+
+def test_a_place_that_will_be_another_is_told(project: Project) -> None:
+    printed = project.run(f"import os\nHERE = os.path.dirname(__file__)\n{JOB}    here = HERE\n{DELIVER}")
+    assert (
+        f"{project.elsewhere / 'script_0.py'}:2 uses __file__. Where the package is loaded that is its own main.py"
+        in printed
+    )
+
+
+def test_what_only_type_checkers_import_is_no_root(project: Project) -> None:
+    project.write("helpers.py", "class Helper:\n    pass\n")
+    script = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from helpers import Helper\nclass Job:\n    x: 'Helper'\n"
+    file = delivered(project.run(script + DELIVER))
+    with zipfile.ZipFile(file) as wheel:
+        assert "my_job__1_0_0/helpers.py" not in wheel.namelist()
+    assert "from helpers import Helper" in main_of(file)
 
 
 def test_inspecting_knows_its_classes_as_the_packages_own(project: Project) -> None:
@@ -474,14 +507,19 @@ def test_a_notebook_delivers_the_cells_that_are_needed(project: Project) -> None
         notebook.run("%config InlineBackend.rc = {}\nimport json\nfrom helpers import twice\nlines = !echo hello")
         notebook.run("print('training')\nLIMIT = 3")
         notebook.run("%%time\nclass Base:\n    def limit(self):\n        return LIMIT")
-        notebook.run("!echo hello\n\nclass Job(Base):\n    def run(self):\n        return json.dumps(twice(self.limit())), __name__")
+        notebook.run(
+            "!echo hello\n\nclass Job(Base):\n    def run(self):\n        return json.dumps(twice(self.limit())), __name__"
+        )
         notebook.run(DELIVER)
         shown = notebook.run(
             "import inspect\nfrom tg.common.delivery.delivery import install_package_and_get_loader\n"
             "loaded = install_package_and_get_loader(packaging.package_location, silent=True).load_resource('job')\n"
             "print(inspect.getsource(type(loaded)))"
         )
-        assert shown.strip() == "class Job(Base):\n    def run(self):\n        return json.dumps(twice(self.limit())), __name__"
+        assert (
+            shown.strip()
+            == "class Job(Base):\n    def run(self):\n        return json.dumps(twice(self.limit())), __name__"
+        )
         location = notebook.run("print(packaging.package_location)").strip()
     assert ran(project, Path(location)) == "('6', 'my_job__1_0_0.main')"
     assert main_of(Path(location)).splitlines()[1:] == [

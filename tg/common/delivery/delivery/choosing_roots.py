@@ -86,11 +86,15 @@ def _with_main(origins: Origins, source: MainSource, resources: Iterable[Pickled
     names = {name.partition(".")[0] for one in resources for module, name in one.globals if module == inside}
     main = MainModule.with_definitions(source, names)
     if follow:
-        more = {one.module for one in imports_of(main.text) if not one.level and origins.could_be_in_a_root(one.module)}
-        roots = {one.partition(".")[0] for one in more} - {MAIN}
-        if roots:
-            listed = (*origins.roots.listed, *roots)
-            origins = _origins_of(listed, origins.roots.prefix, origins.distributions)
+        more = {
+            one.module.partition(".")[0]
+            for one in imports_of(main.text)
+            if not one.level and not is_main(one.module) and origins.could_be_in_a_root(one.module)
+            # what only type checkers import, nobody has
+            if not one.optional or one.module in sys.modules
+        }
+        if more:
+            origins = _origins_of((*origins.roots.listed, *more), origins.roots.prefix, origins.distributions)
     return replace(origins, main=main)
 
 

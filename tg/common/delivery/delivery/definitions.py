@@ -56,6 +56,16 @@ class Definitions:
     statements: tuple[Statement, ...]
     problems: tuple[str, ...]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What they do that is not what it was."""
+        return [
+            f"{statement.part.place(statement.line_of('__file__'))} uses __file__. Where the package is loaded that is its own main.py, and "
+            f"nothing lies beside it that lay beside the script: put what is read from there into the payload."
+            for statement in self.statements
+            if "__file__" in statement.names.reads | statement.names.later
+        ]
+
     @classmethod
     def needed(cls, source: MainSource, names: Iterable[str]) -> Definitions:
         """Those that a payload needs which refers to classes, functions and objects of these names."""
@@ -90,6 +100,11 @@ class _Choice:
                     self._problems[f"{part.place(line)} does not parse ({message}). Correct it."] = None
         self.end = len(self._statements)
         self._number = {statement: number for number, statement in enumerate(self._statements)}
+        self._of_name: dict[str, list[int]] = {}
+        for number, statement in enumerate(self._statements):
+            for name in statement.names.binds | self._changes(statement):
+                self._of_name.setdefault(name, []).append(number)
+        self._stars = [number for number, statement in enumerate(self._statements) if statement.star]
 
     def choose(self, names: Iterable[str]) -> None:
         """Keep what binds these names, and all that it needs."""
@@ -119,7 +134,7 @@ class _Choice:
         changed: list[int] = []
         others: list[Statement] = []
         is_complete = False
-        for number in range(need.before - 1, -1, -1):
+        for number in self._before(need.name, need.before):
             statement = self._statements[number]
             if is_complete:
                 if statement.imports_part_of(need.name) and self._why_not(statement) is None:
@@ -138,7 +153,7 @@ class _Choice:
                     if not isinstance(statement.node, ast.Import):
                         break
                     is_complete = True
-            elif need.name in self._changes(statement):
+            elif not statement.star:
                 changed.append(number)
         if not bound:
             self._nothing_binds(need, others)
@@ -148,6 +163,11 @@ class _Choice:
         own = [number for number in bound if not self._statements[number].is_import]
         if own:
             self._keep_changes(need, [number for number in changed if number > min(own)], bound)
+
+    def _before(self, name: str, end: int) -> list[int]:
+        """The statements that bind or change a name before that of a number, or may do so, the last first."""
+        numbers = {*self._of_name.get(name, ()), *self._stars}
+        return sorted((number for number in numbers if number < end), reverse=True)
 
     def _keep(self, number: int) -> None:
         if number in self.kept:
@@ -172,7 +192,7 @@ class _Choice:
         waiting, seen = [name], {name}
         while waiting:
             name = waiting.pop()
-            for number in range(before - 1, -1, -1):
+            for number in self._before(name, before):
                 statement = self._statements[number]
                 if name in statement.names.binds and statement.is_definition:
                     for read in sorted(statement.names.later):
@@ -264,7 +284,7 @@ class _Choice:
         if not isinstance(value, FunctionType) or value.__module__ != "__main__":
             return frozenset()
         found: set[str] = set()
-        for statement in self._statements:
+        for statement in self._statements:  # few functions decorate, and the table of names is being made
             if name in statement.names.binds and statement.is_definition:
                 found |= {one for one in statement.names.later if isinstance(self._namespace.get(one), MUTABLE)}
         return frozenset(found)

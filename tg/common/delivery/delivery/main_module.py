@@ -29,10 +29,11 @@ _HEAD = "# The cells of a notebook that a payload needs, in the order in which t
 
 @dataclass(frozen=True)
 class MainModule:
-    """The text of the module, and what messages call the place that it is from."""
+    """The text of the module, what messages call the place that it is from, and what the user should hear."""
 
     text: bytes
     location: str
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def with_definitions(cls, source: MainSource, names: Iterable[str]) -> MainModule:
@@ -55,7 +56,7 @@ class MainModule:
             for part, statements in kept.items():
                 title = part.cell or os.path.basename(part.file or "")
                 text += f"\n# {title}:\n{_Rendering(part, statements, source.package).text()}"
-        return cls(text.encode(), source.location)
+        return cls(text.encode(), source.location, tuple(chosen.warnings))
 
 
 class _Rendering:

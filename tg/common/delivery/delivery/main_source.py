@@ -150,7 +150,7 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
         for value in list(vars(main).values())
         if getattr(value, "__module__", None) == MAIN
         for _, file, _ in defining_code(value)
-        if os.path.isfile(file) and not any(part.made(file) for part in cells if part.file is not None)
+        if os.path.isfile(file) and not any(part.made(file) for part in cells)
     }
     for file in sorted(files):
         yield Part(_read(file), file)

@@ -121,6 +121,7 @@ class Packaging:
         snapshot.remember()
         for warning in (
             *_job_warnings(settings.payload),
+            *(origins.main.warnings if origins.main is not None else ()),
             *tree.warnings,
             *_source_warnings(snapshot, broken),
             *_portion_warnings(tree, plan.closure),

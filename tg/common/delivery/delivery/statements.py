@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
 
-from .imports import name_of
+from .imports import name_of, parsed
 from .main_source import Part
 
 __all__ = [
@@ -132,9 +132,7 @@ def statements_of(part: Part, features: Sequence[str] = ()) -> list[Statement]:
 
 def tree_of(part: Part) -> ast.Module:
     """A part as the parser reads it. Raises `SyntaxError` as the compiler does."""
-    file = part.file or "<cell>"
-    tree: ast.Module = compile(part.text, file, "exec", flags=ast.PyCF_ONLY_AST | _FLAGS, dont_inherit=True)
-    return tree
+    return parsed(part.text, flags=_FLAGS)
 
 
 def blocks_of(compound: ast.stmt) -> list[list[ast.stmt]]:
