@@ -169,6 +169,13 @@ NEEDED = {
     "the value that a statement had": ("X = 1\nY = X + 1\nX = 5\ndef f(): return X, Y", "f"),
 }
 
+if sys.version_info >= (3, 12):
+    NEEDED["a type of its own syntax"] = ("X = int\ntype A[T] = list[T] | X\ndef f(a: A): pass", "f")
+    NEEDED["parameters of types"] = (
+        "class X: pass\nclass A[T: X]:\n    y: T\n    def f[S](self, s: S, t: T) -> X: return Y\nY = 1",
+        "A",
+    )
+
 
 @pytest.mark.parametrize("case", NEEDED)
 def test_what_is_needed_is_kept(case: str) -> None:

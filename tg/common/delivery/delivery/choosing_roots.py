@@ -6,16 +6,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import InvalidName, UndeliverablePayload
 from ..runtime.roots import MAIN, Roots, is_main, local_prefix, roots_of_package
 from .imports import imports_of
-from .main_module import MainModule
-from .main_source import MainSource
 from .origins import Origins
 from .pickling import PickledResource, pickle_resource, roots_outside
 from .source_tree import SourceFile, portions_of
+
+if TYPE_CHECKING:
+    from .main_source import MainSource
 
 __all__ = ["checked_roots", "made_files", "pickle_payload"]
 
@@ -82,6 +83,8 @@ def made_files(origins: Origins) -> Iterator[SourceFile]:
 
 def _with_main(origins: Origins, source: MainSource, resources: Iterable[PickledResource], *, follow: bool) -> Origins:
     """With the module of what is run; `follow`: and with the roots that it imports."""
+    from .main_module import MainModule  # only where a class of it is delivered
+
     inside = origins.roots.inside(MAIN)
     names = {name.partition(".")[0] for one in resources for module, name in one.globals if module == inside}
     main = MainModule.with_definitions(source, names)
@@ -99,6 +102,8 @@ def _with_main(origins: Origins, source: MainSource, resources: Iterable[Pickled
 
 
 def _source_of_main() -> MainSource | None:
+    from .main_source import MainSource
+
     try:
         return MainSource.of_process()
     except LookupError:  # why, is told by the refusal

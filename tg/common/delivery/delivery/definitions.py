@@ -395,7 +395,7 @@ class _Choice:
             self._waiting.append(_Need(name, self.end, need.user))
         elif name in vars(builtins) and not is_made_by_ipython(vars(builtins)[name]):
             return
-        elif is_made_by_ipython(self._namespace.get(name, vars(builtins).get(name))):
+        elif name in ("In", "Out") or is_made_by_ipython(self._namespace.get(name, vars(builtins).get(name))):
             self._problems[
                 f"{need.user} uses {name}, which only notebooks have (as do % and ! in a line). Import it, or do without."
             ] = None

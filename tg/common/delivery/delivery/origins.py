@@ -17,12 +17,13 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.distributions import normalised
 from ..runtime.roots import Roots, is_main
-from .main_module import MainModule
-from .main_source import MainSource
+
+if TYPE_CHECKING:
+    from .main_module import MainModule
 
 __all__ = ["Origins", "distribution_names"]
 
@@ -155,6 +156,8 @@ class Origins:
 def _why_not_main(roots: Roots) -> str:
     if roots.prefix:
         return "what a package has in it delivers nothing else. Use the tg.common that is not in a package"
+    from .main_source import MainSource
+
     try:
         MainSource.of_process()
     except LookupError as error:
