@@ -207,6 +207,15 @@ def test_runpy_runs_a_script_as_python_does(project: Project) -> None:
     assert ran(project, delivered(printed)) == "one"
 
 
+def test_a_test_delivers_the_classes_of_its_own_module(project: Project) -> None:
+    """Under pytest, what is run is pytest."""
+    lines = textwrap.indent(DELIVER.strip(), "    ")
+    project.write("test_something.py", f"{JOB}\ndef test_delivering():\n{lines}\n")
+    printed = started(project, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "test_something.py")
+    file = next(line for line in printed.splitlines() if line.endswith(".whl"))
+    assert ran(project, Path(file)) == "one"
+
+
 def test_a_child_process_delivers_what_its_parent_runs(project: Project) -> None:
     """There it is named `__mp_main__`."""
     printed = project.run(
@@ -583,6 +592,14 @@ def test_a_script_that_a_notebook_has_run_is_part_of_it(project: Project) -> Non
         file = delivered(notebook.run(DELIVER))
     assert ran(project, file) == "8"
     assert "# script.py:\nX = 8\nclass Base:" in main_of(file)
+
+
+def test_a_script_that_a_notebook_runs_delivers_itself(project: Project) -> None:
+    script = project.write("script.py", JOB + DELIVER)
+    with Notebook(project) as notebook:
+        notebook.run("class Job:\n    pass")
+        file = delivered(notebook.run(f"%run {script}"))
+    assert ran(project, file) == "one"
 
 
 def test_a_result_comes_back_into_the_notebook(project: Project) -> None:

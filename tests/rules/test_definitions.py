@@ -162,6 +162,10 @@ NEEDED = {
         "class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)\nclass A(P): pass",
         "P",
     ),
+    "what is registered with an abstract class": (
+        "import abc\nclass A(abc.ABC): pass\nclass B: pass\nA.register(B)",
+        "A",
+    ),
     "what a decorator needs when it is called": (
         "X = 1\ndef d(c): return c, X\n@d\nclass A: pass\nX = 2\ndef f(): return A",
         "f",

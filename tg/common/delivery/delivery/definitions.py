@@ -284,7 +284,7 @@ class _Choice:
         if not isinstance(value, FunctionType) or value.__module__ != "__main__":
             return frozenset()
         found: set[str] = set()
-        for statement in self._statements:  # few functions decorate, and the table of names is being made
+        for statement in self._statements:
             if name in statement.names.binds and statement.is_definition:
                 found |= {one for one in statement.names.later if isinstance(self._namespace.get(one), MUTABLE)}
         return frozenset(found)

@@ -47,16 +47,17 @@ class MainModule:
         kept: dict[Part, list[Statement]] = {}
         for statement in chosen.statements:
             kept.setdefault(statement.part, []).append(statement)
+        warnings = tuple(chosen.warnings)
         if len(source.parts) == 1 and not source.parts[0].cell:
             part = source.parts[0]
-            text = _Rendering(part, kept.get(part, []), source.package, alone=True).text() if kept else ""
-        else:
-            features = sorted({one for statement in chosen.statements for one in statement.features})
-            text = "".join([_HEAD, *(f"from __future__ import {one}\n" for one in features)])
-            for part, statements in kept.items():
-                title = part.cell or os.path.basename(part.file or "")
-                text += f"\n# {title}:\n{_Rendering(part, statements, source.package).text()}"
-        return cls(text.encode(), source.location, tuple(chosen.warnings))
+            text = _Rendering(part, kept.get(part, []), source.package, alone=True).text()
+            return cls(text.encode(), source.location, warnings)
+        features = sorted({one for statement in chosen.statements for one in statement.features})
+        text = "".join([_HEAD, *(f"from __future__ import {one}\n" for one in features)])
+        for part, statements in kept.items():
+            title = part.cell or os.path.basename(part.file or "")
+            text += f"\n# {title}:\n{_Rendering(part, statements, source.package).text()}"
+        return cls(text.encode(), f"main.py of {source.location}", warnings)
 
 
 class _Rendering:

@@ -81,9 +81,9 @@ class MainSource:
 def defining_code(value: object) -> Iterator[tuple[str, str, int]]:
     """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written."""
     seen = set()
-    while hasattr(value, "__wrapped__") and id(value) not in seen and not isinstance(value, type):
+    while id(value) not in seen and not isinstance(value, type):
         seen.add(id(value))
-        value = value.__wrapped__
+        value = getattr(value, "__dict__", {}).get("__wrapped__", value)
     held = list(vars(value).values()) if isinstance(value, type) else [value]
     for one in held:
         function = one.__func__ if isinstance(one, (staticmethod, classmethod)) else one
@@ -148,7 +148,7 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
     files = {
         file
         for value in list(vars(main).values())
-        if getattr(value, "__module__", None) == MAIN
+        if issubclass(type(value), (type, FunctionType)) and value.__module__ == MAIN
         for _, file, _ in defining_code(value)
         if os.path.isfile(file) and not any(part.made(file) for part in cells)
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from abc import ABCMeta
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -116,7 +117,7 @@ def _makes_a_value(function: ast.expr, namespace: Mapping[str, Any]) -> bool:
         return True
     known, found = _value_of(receiver, namespace)
     if known and isinstance(found, type):
-        return found in (*PLAIN, *MUTABLE)
+        return found in (*PLAIN, *MUTABLE) or (isinstance(found, ABCMeta) and function.attr == "register")
     return function.attr in _PATH_METHODS and _is_path(receiver, namespace)
 
 
