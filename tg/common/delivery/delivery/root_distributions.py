@@ -27,14 +27,14 @@ def metadata_files(roots: Roots) -> Iterator[tuple[str, str, Path]]:
         for there in sorted(folder.glob(f"{FOLDER}/*/*")):
             yield there.relative_to(folder).as_posix(), str(there), there.parent
         return
-    if len(roots.names) == 1:
+    if len(roots.imported) == 1:
         return
     from importlib.metadata import distribution  # only here, since it takes as long as the rest of making
 
     from .installed_distributions import distributions_by_module
 
     brought = distributions_by_module()
-    for name in sorted({one for root in roots.names if root != "tg" for one in brought.get(root, ())}):
+    for name in sorted({one for root in roots.imported if root != "tg" for one in brought.get(root, ())}):
         found = distribution(name)
         for file in found.files or ():
             if file.name in _FILES and file.parent.name.endswith((".dist-info", ".egg-info")):
