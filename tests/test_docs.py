@@ -3,8 +3,10 @@
 In README.md, docs/ and the examples' READMEs a code block says by its language what it is:
 
 - `python`: a cell. The cells of one document run one after the other in one process, in a fresh project, as in a
-  notebook: the value of a last expression is shown. A cell whose first line is `# tg/….py` is that file of the project.
-- `sh`: commands, run in the project's folder. `make` is not run: its target must exist.
+  notebook: the value of a last expression is shown. A cell whose first line is `# tg/….py` is that file of the project, and so
+  is any other path.
+- `sh`: commands, run in the project's folder. `make` is not run: its target must exist. What runs a file that the document
+  shows has the project and delivery on its path; all else has nothing of them.
 - `text` right after one of those: all that it prints. Elsewhere it is a drawing.
 
 Times, digests and the folders of the machine may differ from what stands there.
@@ -42,22 +44,26 @@ VARYING = {
 }
 
 CELLS = """
-import ast, contextlib, importlib, io, json, os, subprocess, sys
+import ast, contextlib, importlib, io, json, os, re, subprocess, sys
 from pathlib import Path
 
 namespace = {"__name__": "__main__"}
 blocks = json.loads(Path(sys.argv[1]).read_text("utf-8"))
 printed = []
+written = set()
 for language, code in blocks:
     output = io.StringIO()
     first = code.splitlines()[0]
     if language == "sh":
         bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if any(f"python {name}" in code for name in written):
+            bare = dict(os.environ)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         done = subprocess.run(["sh", "-e", "-c", code], env=bare, text=True, **pipes)
         output.write(done.stdout + (f"exit status {done.returncode}\\n" if done.returncode else ""))
-    elif first.startswith(("# tg/", "# mycompany/")):
+    elif re.fullmatch(r"# [\\w/]+\\.py", first):
         file = Path(first[2:])
+        written.add(first[2:])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(code, encoding="utf-8")
         importlib.invalidate_caches()

@@ -27,7 +27,7 @@ FACTS = st.builds(
     resources=st.lists(TEXT, max_size=3, unique=True).map(tuple),
     content=DIGESTS,
     source=DIGESTS,
-    roots=st.sampled_from([("tg",), ("mycompany", "tg")]),
+    roots=st.sampled_from([("tg",), ("mycompany", "tg"), ("__main__", "tg")]),
 )
 
 
@@ -124,7 +124,7 @@ def test_a_package_from_before_there_were_several_roots_has_one() -> None:
     assert PackageFacts.from_json(content).roots == ("tg",)
 
 
-@pytest.mark.parametrize("roots", [[], "tg", ["mycompany"], ["tg", "../x"], ["tg", 3]])
+@pytest.mark.parametrize("roots", [[], "tg", ["mycompany"], ["tg", "../x"], ["tg", 3], ["__main__", "main", "tg"]])
 def test_roots_that_cannot_be_are_not_read(roots: object) -> None:
     with pytest.raises(ValueError, match="roots"):
         PackageFacts.from_json({**content_of(some_facts()), "roots": roots})

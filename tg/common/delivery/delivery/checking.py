@@ -67,6 +67,7 @@ class CheckReport:
                 dict.fromkeys(
                     (
                         *_job_warnings(found.settings.payload),
+                        *(found.origins.main.warnings if found.origins.main is not None else ()),
                         *found.snapshot.tree.warnings,
                         *_unresolved(found),
                         *_portion_warnings(found),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import InvalidName, UndeliverablePayload
-from ..runtime.roots import Roots, local_prefix, roots_of_package
+from ..runtime.roots import MAIN, Roots, is_main, local_prefix, roots_of_package
+from .imports import imports_of
 from .origins import Origins
 from .pickling import PickledResource, pickle_resource, roots_outside
-from .source_tree import portions_of
+from .source_tree import SourceFile, portions_of
 
-__all__ = ["checked_roots", "pickle_payload"]
+if TYPE_CHECKING:
+    from .main_source import MainSource
+
+__all__ = ["checked_roots", "made_files", "pickle_payload"]
 
 _TAKEN = frozenset({"resources", "distributions", "locks", "aside"})
 """What a package has beside its roots."""
@@ -47,22 +53,73 @@ def pickle_payload(
 ) -> tuple[Origins, tuple[PickledResource, ...]]:
     """Pickle all objects; where no roots are named, those that the objects' classes come from are found on the way.
 
-    Raises `UndeliverablePayload` with all that cannot be delivered, `UndeliverableSource` when a root is not there.
+    What is run is a root whenever a class comes from it, as `tg` is one; where no roots are named, so are the modules of the
+    project that it imports. Raises `UndeliverablePayload` with all that cannot be delivered, `UndeliverableSource` when a root
+    is not there.
     """
-    roots = Roots.of(_roots_of_this_package() if names is None else names, local_prefix())
-    origins = Origins(roots, portions_of(roots), distributions)
+    origins = _origins_of(_roots_of_this_package() if names is None else names, local_prefix(), distributions)
     try:
         return origins, _pickled(payload, origins)
     except UndeliverablePayload:
         # Only now, since looking through everything once more is what a payload without such classes is spared.
-        more = (
-            set() if names is not None else {one for value in payload.values() for one in roots_outside(value, origins)}
-        )
+        found = {one for value in payload.values() for one in roots_outside(value, origins)}
+        met = {MAIN if is_main(one) else one for one in found}
+        source = _source_of_main() if MAIN in met else None
+        more = {one for one in met if (source is not None if one == MAIN else names is None)}
         if not more:
             raise
-    roots = Roots.of((*roots.names, *more), roots.prefix)
-    origins = Origins(roots, portions_of(roots), distributions)
-    return origins, _pickled(payload, origins)
+    origins = _origins_of((*origins.roots.listed, *more), origins.roots.prefix, distributions)
+    resources = _pickled(payload, origins)
+    if source is not None:
+        origins = _with_main(origins, source, resources, follow=names is None)
+    return origins, resources
+
+
+def made_files(origins: Origins) -> Iterator[SourceFile]:
+    """The files of a package that lie nowhere: what travels of the script or the notebook that is run."""
+    if origins.main is not None:
+        yield SourceFile("main.py", origins.main.location, Path(origins.main.location), origins.main.text)
+
+
+def _with_main(origins: Origins, source: MainSource, resources: Iterable[PickledResource], *, follow: bool) -> Origins:
+    """With the module of what is run; `follow`: and with the roots that it imports."""
+    from .main_module import MainModule  # only where a class of it is delivered
+
+    inside = origins.roots.inside(MAIN)
+    names = {name.partition(".")[0] for one in resources for module, name in one.globals if module == inside}
+    main = MainModule.with_definitions(source, names)
+    if follow:
+        more = {
+            one.module.partition(".")[0]
+            for one in imports_of(main.text)
+            if not one.level and not is_main(one.module) and origins.could_be_in_a_root(one.module)
+            # what only type checkers import, nobody has
+            if not one.optional or one.module in sys.modules
+        }
+        if more:
+            origins = _origins_of((*origins.roots.listed, *more), origins.roots.prefix, origins.distributions)
+    return replace(origins, main=main)
+
+
+def _source_of_main() -> MainSource | None:
+    from .main_source import MainSource
+
+    try:
+        return MainSource.of_process()
+    except LookupError:  # why, is told by the refusal
+        return None
+
+
+def _origins_of(listed: Iterable[str], prefix: str, distributions: frozenset[str]) -> Origins:
+    given = frozenset(listed)
+    if {MAIN, "main"} <= given:
+        raise InvalidName(
+            "the root 'main' would be UID.main, which is what the script or notebook that is run is in a package, and the payload "
+            "has classes of both. Rename the module main.",
+            given="main",
+        )
+    roots = Roots.of(given, prefix)
+    return Origins(roots, portions_of(roots), distributions)
 
 
 def _pickled(payload: Mapping[str, Any], origins: Origins) -> tuple[PickledResource, ...]:

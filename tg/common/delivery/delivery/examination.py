@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..runtime.errors import UndeliverableSource
-from .choosing_roots import pickle_payload
+from .choosing_roots import made_files, pickle_payload
 from .closure import Closure
 from .compiled_modules import CompiledCode
 from .credentials import credential_file, find_credentials
@@ -58,7 +58,7 @@ class Examination:
         """Raises `UndeliverablePayload` or `UndeliverableSource` for what lets nothing further be found out."""
         declared = settings.requirements()
         origins, resources = pickle_payload(settings.payload, settings.roots, distribution_names(declared))
-        tree = SourceTree.of(origins.roots, origins.portions)
+        tree = SourceTree.of(origins.roots, origins.portions, made_files(origins))
         digests = hash_in_background([buffer for resource in resources for buffer in resource.buffers])
         snapshot = Snapshot(tree)
         try:

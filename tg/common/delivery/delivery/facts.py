@@ -12,6 +12,7 @@ from typing import Any
 
 from ..environments.platform import libc_here
 from ..runtime.names import UID
+from ..runtime.roots import MAIN
 from .wheel_tag import PURE, WheelTag
 
 __all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "lowest_python", "python_satisfies"]
@@ -37,8 +38,8 @@ class PackageFacts:
     `requires_python` is a specifier as in wheel metadata (`>=3.10`), `dependencies` are requirements (PEP 508) by the
     name of their list, `resources` the payload's keys, `content` and `source` SHA-256 digests in hexadecimal digits: of
     source, payload and needs together, which no UID is part of, and of the source tree alone. `roots` are the top-level
-    packages in it, `tg` among them. `built_with` is the Python that
-    made it (`3.11`), this one by default. `tag` says which Pythons and platforms its compiled code is for, `libc` with which C
+    packages in it, `tg` among them, and `__main__` where the script or notebook that was run is in it, as `main`. `built_with` is the
+    Python that made it (`3.11`), this one by default. `tag` says which Pythons and platforms its compiled code is for, `libc` with which C
     library (`glibc`, `musl`); a package without any is pure.
     """
 
@@ -159,6 +160,8 @@ def _roots(names: Any) -> tuple[str, ...]:
         raise ValueError("roots is not a list of names with tg among them")
     if not all(one.isidentifier() for one in names):
         raise ValueError("roots has a name that no module has")
+    if {MAIN, "main"} <= set(names):
+        raise ValueError("roots has two that would both be the module main")
     return tuple(names)
 
 

@@ -54,10 +54,11 @@ def imports_in(tree: ast.Module, source: bytes) -> list[Import]:
     return found
 
 
-def parsed(source: bytes) -> ast.Module:
-    """The tree of a module. Raises `SyntaxError` as the compiler does."""
+def parsed(source: bytes | str, *, flags: int = 0) -> ast.Module:
+    """The tree of a module, parsed with more `flags` of the compiler. Raises `SyntaxError` as the compiler does."""
     with _ONE_AT_A_TIME:
-        return ast.parse(source)
+        tree: ast.Module = compile(source, "<unknown>", "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    return tree
 
 
 def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:

@@ -17,10 +17,13 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.distributions import normalised
-from ..runtime.roots import Roots
+from ..runtime.roots import Roots, is_main
+
+if TYPE_CHECKING:
+    from .main_module import MainModule
 from .zipped_roots import is_in_a_zip_file
 
 __all__ = ["Origins", "distribution_names"]
@@ -31,12 +34,13 @@ class Origins:
     """Tells code of the tree, of Python, of distributions and of the project apart.
 
     `portions` are the folders of each root, by its name; `distributions` the normalised names of the declared
-    dependencies.
+    dependencies; `main` is what travels of the script or the notebook that is run, once that is known.
     """
 
     roots: Roots
     portions: Mapping[str, tuple[Path, ...]]
     distributions: frozenset[str] = field(default_factory=frozenset)
+    main: MainModule | None = None
 
     def problem_of(self, definition: type | FunctionType) -> str | None:
         """Why a class or function that the payload refers to would not be there; `None` when it will."""
@@ -46,8 +50,8 @@ class Origins:
         kind = "class" if isinstance(definition, type) else "function"
         if "<locals>" in name:
             return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
-        if module in ("__main__", "__mp_main__"):
-            return f"{kind} {name}{_at(definition)}, which is in {self._main()}. Move it into a module of tg/"
+        if is_main(module) and self.roots.inside(module) is None:
+            return f"{kind} {name}{_at(definition)}, which is in __main__; {_why_not_main(self.roots)}"
         if self.roots.inside(module) is not None:
             return self._not_importable(definition, kind)
         where = self.project_file(module)
@@ -71,8 +75,10 @@ class Origins:
 
     def problem_of_global(self, module: str, name: str) -> str | None:
         """The same for an object that is pickled by its name: a type variable, a sentinel."""
-        if module in ("__main__", "__mp_main__"):
-            return f"{name}, which is in {self._main()}. Move it into a module of tg/"
+        if is_main(module):
+            if self.roots.inside(module) is not None:
+                return None
+            return f"{name}, which is in __main__; {_why_not_main(self.roots)}"
         where = self.project_file(module)
         if where is None:
             return None
@@ -97,6 +103,8 @@ class Origins:
 
     def could_be_in_a_root(self, module: str) -> bool:
         """Whether a module that will not be there would be, if its top-level package were a root."""
+        if is_main(module):
+            return not self.roots.prefix
         where = self.project_file(module)
         if where is None or not (where.exists() or is_in_a_zip_file(where)) or "." in self.roots.prefix:
             return False
@@ -109,20 +117,12 @@ class Origins:
         if found is definition:
             return None
         there = "nothing is there" if found is None else "another object is there"
-        return (
-            f"{kind} {definition.__module__}.{definition.__qualname__}{_at(definition)}, but under that name {there}. "
-            f"After reloading a module, import its names again and make the job anew"
+        again = (
+            "It was defined anew after the object was made: make it again"
+            if is_main(definition.__module__)
+            else "After reloading a module, import its names again and make the job anew"
         )
-
-    def _main(self) -> str:
-        main = sys.modules.get("__main__")
-        file = getattr(main, "__file__", None)
-        if file is None:
-            return "a notebook or an interactive session (__main__)"
-        for _, portion in self._all_portions():
-            if Path(file).resolve().is_relative_to(portion.resolve()):
-                return f"the file that is run ({file}), and so named __main__; start from another file"
-        return "__main__"
+        return f"{kind} {definition.__module__}.{definition.__qualname__}{_at(definition)}, but under that name {there}. {again}"
 
     def _all_portions(self) -> Iterator[tuple[str, Path]]:
         return ((root, portion) for root, portions in self.portions.items() for portion in portions)
@@ -154,6 +154,18 @@ class Origins:
         return any(
             normalised(one) in self.distributions for one in InstalledDistributions.here().by_module.get(top, ())
         )
+
+
+def _why_not_main(roots: Roots) -> str:
+    if roots.prefix:
+        return "what a package has in it delivers nothing else. Use the tg.common that is not in a package"
+    from .main_source import MainSource
+
+    try:
+        MainSource.of_process()
+    except LookupError as error:
+        return str(error)
+    return "its source was not asked for"
 
 
 def _remedy(module: str) -> str:

@@ -45,7 +45,7 @@ class Packaging:
     - `dependencies`: lists of requirements. Those of `tg.common` itself come first; add yours. `'auto'`, or a
       `DependencyList.inferred()` among them, finds what is imported, with the versions that are installed here.
     - `roots`: the top-level packages that travel besides `tg`, installed or not. Left out, those that the payload's classes
-      come from and that are neither installed nor Python's own.
+      come from and that are neither installed nor Python's own; of the script or the notebook that is run, also what it imports.
     - `requires_python`: the Pythons the package is for, `>=3.10` by default.
     - `human_readable_module_name`: the module is called `name`, for publishing; versions can then not be told apart.
     - `allow_credentials`: files, as paths below `tg/`, that may travel although they look as if they held keys or tokens;

@@ -61,7 +61,7 @@ class Plan:
             resources=tuple(resource.key for resource in found.resources),
             content=content,
             source=source,
-            roots=roots.names,
+            roots=roots.listed,
             tag=tag,
             libc="" if tag.is_pure else libc_here(),
         )

@@ -29,11 +29,11 @@ _FILES = frozenset({"METADATA", "PKG-INFO", "entry_points.txt"})
 
 def distributions_of(roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> list[tuple[str, str]]:
     """The roots that distributions are known of, each with the name of one; those of a package have brought what they have."""
-    if roots.prefix or len(roots.names) == 1:
+    if roots.prefix or len(roots.imported) == 1:
         return []
     brought = InstalledDistributions.here().by_module
     found = []
-    for root in roots.names:
+    for root in roots.imported:
         if root != "tg":
             names = brought.get(root) or _editable({os.path.realpath(one.parent) for one in portions[root]})
             found += [(root, name) for name in names]

@@ -34,7 +34,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 6
+_FORMAT = 8
 
 
 @dataclass
@@ -107,12 +107,12 @@ class Snapshot:
     def __init__(self, tree: SourceTree) -> None:
         self.tree = tree
         self._cache = _Cache(tree)
-        modules = [file.location for file in tree.files if file.path.endswith(".py")]
+        modules = [file.location for file in tree.files if file.path.endswith(".py") and file.made is None]
         new = [location for location in modules if not self._cache.has(location)]
         self._compiled = compiled_modules(new)
         self._check = SyntaxCheck([location for location in new if location not in self._compiled])
         try:
-            names = tree.roots.names, tree.distributions
+            names = tree.roots.imported, tree.distributions
             files = [_read(file, *names, self._cache) for file in tree.files]
         except BaseException:
             self._check.__exit__()
@@ -130,7 +130,8 @@ class Snapshot:
     def check_syntax(self) -> list[tuple[SnapshotFile, Place]]:
         """The modules that do not parse, with the place of the first error in each."""
         for file in self.files:
-            file.facts.checked = file.facts.checked or file.source.location in self._compiled
+            is_known = file.source.location in self._compiled or file.source.made is not None
+            file.facts.checked = file.facts.checked or is_known
         new = {file.source.location: file for file in self.files if not file.facts.checked}
         errors = self._check.errors({location: file.data for location, file in new.items()})
         for location, file in new.items():
@@ -140,7 +141,9 @@ class Snapshot:
 
     def remember(self) -> None:
         """Keep what was found out for the next time. Without a place to write it, the next time finds it out again."""
-        self._cache.write({file.source.location: file.facts for file in self.files if file.facts.checked})
+        self._cache.write(
+            {file.source.location: file.facts for file in self.files if file.facts.checked and file.source.made is None}
+        )
 
     def digest(self) -> str:
         """SHA-256 of all paths and contents, in hexadecimal digits."""
@@ -161,6 +164,10 @@ def _root_packages(tree: SourceTree) -> Iterator[SnapshotFile]:
 
 
 def _read(file: SourceFile, roots: Sequence[str], distributions: Sequence[str], cache: _Cache) -> SnapshotFile:
+    if file.made is not None:
+        data, made = _look_at(file, roots, distributions, file.made, [])
+        made.credentials = find_credentials(file.made)
+        return SnapshotFile(file, data, False, made)
     started = time.time_ns()
     try:
         descriptor = os.open(file.location, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -227,7 +234,7 @@ class _Cache:
 
     def __init__(self, tree: SourceTree) -> None:
         python = f"{sys.implementation.cache_tag}-{_FORMAT}"
-        key = "\n".join([python, *tree.roots.names, "", *tree.distributions, "", *map(str, tree.portions)])
+        key = "\n".join([python, *tree.roots.imported, "", *tree.distributions, "", *map(str, tree.portions)])
         self._path = Loc.cache / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.json"
         self._read: dict[str, Any] = {}
         try:

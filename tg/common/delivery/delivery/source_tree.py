@@ -13,7 +13,7 @@ import re
 import stat
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..runtime.errors import UndeliverableSource
-from ..runtime.roots import Roots
+from ..runtime.roots import MAIN, Roots
 from .ignoring import FILE_NAME, IgnoreRules, is_dropping
 from .root_distributions import distributions_in, distributions_of, metadata_files, missing_files
 from .shared_library import LIBRARY_NAME, foreign_machine
@@ -35,11 +35,15 @@ _EXTENSION = re.compile(r"\.((?:abi3|cpython|cp[0-9]|pypy|graalpy)[^.]*)\.(?:so|
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion."""
+    """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion.
+
+    `made` is what is in it where it is made, and lies nowhere.
+    """
 
     path: str
     location: str
     portion: Path
+    made: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,11 @@ class SourceTree:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, roots: Roots, portions: Mapping[str, tuple[Path, ...]]) -> SourceTree:
-        """The files of these roots, in their `portions_of`. Raises `UndeliverableSource` when it cannot be told what is in one of them."""
+    def of(cls, roots: Roots, portions: Mapping[str, tuple[Path, ...]], made: Iterable[SourceFile] = ()) -> SourceTree:
+        """The files of these roots, in their `portions_of`, and those that are `made`.
+
+        Raises `UndeliverableSource` when it cannot be told what is in one of the roots.
+        """
         warnings: list[str] = []
         problems: list[str] = []
         files: dict[str, SourceFile] = {}
@@ -72,6 +79,7 @@ class SourceTree:
             )
         if problems:
             raise UndeliverableSource("source tree cannot be delivered", problems)
+        files.update({file.path: file for file in made})
         distributions = distributions_of(roots, portions)
         for path, location, folder in metadata_files(roots, distributions):
             files[path] = SourceFile(path, location, folder)
@@ -98,9 +106,13 @@ class SourceTree:
 
 
 def portions_of(roots: Roots) -> dict[str, tuple[Path, ...]]:
-    """The folders of each root, or its file where it is a single module. Raises `UndeliverableSource` for what has none."""
-    found = {root: tuple(_portions(roots.here(root))) for root in roots.names}
-    problems = [_nothing_of(root, roots.here(root)) for root in roots.names if not found[root]]
+    """The folders of each root, or its file where it is a single module; what is run has none.
+
+    Raises `UndeliverableSource` for any other that has none.
+    """
+    here = {root: roots.here(root) for root in roots.names}
+    found = {root: tuple(_portions(module)) if module != MAIN else () for root, module in here.items()}
+    problems = [_nothing_of(root, here[root]) for root in roots.names if not found[root] and here[root] != MAIN]
     if problems:
         raise UndeliverableSource("source tree cannot be delivered", problems)
     return found

@@ -28,8 +28,9 @@ class Unpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """See `pickle.Unpickler.find_class`."""
         prefix = local_prefix()
-        if prefix and Roots(_roots_of(prefix.partition(".")[0]), "").inside(module_name) is not None:
-            module_name = prefix + module_name
+        inside = Roots.of(_roots_of(prefix.partition(".")[0]), "").inside(module_name) if prefix else None
+        if inside is not None:
+            module_name = prefix + inside
         return super().find_class(module_name, global_name)
 
 
