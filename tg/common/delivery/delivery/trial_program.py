@@ -111,8 +111,10 @@ class _Gate:
     def _importer(self) -> tuple[str, int, bool]:
         """The file and line that an import stands in, and whether that is in the package or in a resource."""
         frame = sys._getframe(2)
-        # Made text has no file; whoever made it has.
-        while frame.f_back is not None and frame.f_code.co_filename.startswith("<"):
+        # Made text has no file, and `import_module` is in one of Python's; whoever made or called it is meant.
+        while frame.f_back is not None and (
+            frame.f_code.co_filename.startswith("<") or f"{os.sep}importlib{os.sep}" in frame.f_code.co_filename
+        ):
             frame = frame.f_back
         file = frame.f_code.co_filename
         if file == __file__:
