@@ -117,6 +117,10 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
             '@filterwarnings("ignore:some text:tg.x.AWarning")\ndef f(): pass',
             f'@filterwarnings("ignore:some text:" + {UID[:-6]}".tg.x.AWarning")\ndef f(): pass',
         ),
+        (
+            'filterwarnings(\n  r"ignore"\n  r":a b:tg.x.AWarning"\n  r":tg.y"\n)',
+            f'filterwarnings(\n  r"ignore"\n  r":a b:" + {UID[:-6]}".tg.x.AWarning"\n  r":" + {UID[:-6]}".tg.y"\n)',
+        ),
         ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
         ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),
     ],

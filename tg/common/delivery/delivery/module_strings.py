@@ -228,11 +228,13 @@ def _prefix(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
 
 
 def _insert(whole: ast.expr, begin: str, text: SourceText, names: RelativeNames) -> None:
-    """Put what is above the roots into a text, before the root that follows the first character or two of `begin`."""
+    """Put what is above the roots into a text, wherever it has `begin`: `-m` or a colon, and a root after it."""
     start, end = text.span(whole)
     quote, written = text.text[end - 1], text.text[start:end]
-    if written.count(begin) == 1 and f"{quote}{quote}" not in written and _is_at(whole, text):
-        place = start + written.index(begin) + (2 if begin.startswith("-m") else 1)
+    if f"{quote}{quote}" in written or not _is_at(whole, text):
+        return
+    for found in re.finditer(rf"{begin}\b", written):
+        place = start + found.start() + (2 if begin.startswith("-m") else 1)
         text.replace(place, place, f"{quote} + {names.uid_expression(quote)} + {quote}.")
 
 
