@@ -372,6 +372,10 @@ def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company
                 ]
                 package, = {name.partition(".")[0]}
                 texts = {get_data(package, "data.txt").decode(), resources.files(package).joinpath("data.txt").read_text()}
+                try:
+                    __import__("no" + "where")
+                except ImportError as error:
+                    assert error.__traceback__.tb_next is None  # as code looks that wants to know what was not found
                 return [one.__name__ for one in found], name in sys.modules, "tables.x" in sys.modules, texts
         """,
     )

@@ -71,8 +71,8 @@ def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, chan
         ('import_module("tg" + name)', f'import_module({LATE}.here("tg" + name))'),
         ('importlib.import_module(f"{a}.b")', f'importlib.import_module({LATE}.here(f"{{a}}.b"))'),
         ("import_module(\n  a or b\n)", f"import_module(\n  {LATE}.here(a or b)\n)"),
-        ("__import__(name, {}, {}, [a])", f"{LATE}.import_(name, {{}}, {{}}, [a])"),
-        ('__import__("tg.x", {})', f'{LATE}.import_("tg.x", {{}})'),
+        ("__import__(name, {}, {}, [a])", f"__import__(*{LATE}.import_arguments(name, {{}}, {{}}, [a]))"),
+        ('__import__("tg.x", {})', f'__import__(*{LATE}.import_arguments("tg.x", {{}}))'),
         ("sys.modules[name]", f"sys.modules[{LATE}.here(name)]"),
         ("sys.modules.get(name)", f"sys.modules.get({LATE}.here(name))"),
         ("name in sys.modules", f"{LATE}.here(name) in sys.modules"),
@@ -116,6 +116,10 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
         (
             '@filterwarnings("ignore:some text:tg.x.AWarning")\ndef f(): pass',
             f'@filterwarnings("ignore:some text:" + {UID[:-6]}".tg.x.AWarning")\ndef f(): pass',
+        ),
+        (
+            'filterwarnings(\n  r"ignore"\n  r":a b:tg.x.AWarning"\n  r":tg.y"\n)',
+            f'filterwarnings(\n  r"ignore"\n  r":a b:" + {UID[:-6]}".tg.x.AWarning"\n  r":" + {UID[:-6]}".tg.y"\n)',
         ),
         ('[sys.executable, "-mtg.x"]', f'[sys.executable, "-m" + {UID[:-6]}".tg.x"]'),
         ('[sys.executable, "-I", "-m", "tg.x"]', f'[sys.executable, "-I", "-m", {UID}"tg.x"]'),

@@ -5,7 +5,7 @@ What such a name will be cannot be told here, so the package is asked when it is
 | written                                  | relocated                                            |
 |------------------------------------------|------------------------------------------------------|
 | `import_module(name)`                    | `import_module(LATE.here(name))`                     |
-| `__import__(name)`                       | `LATE.import_(name)`                                 |
+| `__import__(name)`                       | `__import__(*LATE.import_arguments(name))`           |
 | `sys.modules[name]`                      | `sys.modules[LATE.here(name)]`                       |
 | `version(name)`                          | `version(LATE.of_distribution(name))`                   |
 | `entry_points(group="x")`                | the same with `runtime/plugins.py`                   |
@@ -31,7 +31,7 @@ __all__ = [
     "LATE_WORDS",
     "TAKE_LATE_NAMES",
     "WRITES",
-    "ask_for_function",
+    "ask_for_arguments",
     "ask_for_name",
     "ask_for_plugins",
     "compiled_text",
@@ -77,9 +77,13 @@ def ask_for_name(name: ast.expr, text: SourceText, names: RelativeNames, functio
     text.replace(end, end, ")")
 
 
-def ask_for_function(function: ast.expr, text: SourceText, names: RelativeNames) -> None:
-    """Have `__import__` be the package's own."""
-    text.replace(*text.span(function), f"{_late(names)}.import_")
+def ask_for_arguments(call: ast.Call, text: SourceText, names: RelativeNames) -> None:
+    """Have the package say what `__import__` is to be given."""
+    _, end_of_function = text.span(call.func)
+    _, end = text.span(call)
+    place = text.text.index("(", end_of_function) + 1
+    text.replace(place, place, f"*{_late(names)}.import_arguments(")
+    text.replace(end - 1, end - 1, ")")
 
 
 def ask_for_plugins(function: ast.expr, text: SourceText, names: RelativeNames) -> None:

@@ -23,7 +23,7 @@ from .imports import name_of
 from .late_names import (
     LATE,
     TAKE_LATE_NAMES,
-    ask_for_function,
+    ask_for_arguments,
     ask_for_name,
     ask_for_plugins,
     compiled_text,
@@ -161,7 +161,7 @@ def _ask(node: ast.Call, name: ast.expr, text: SourceText, names: RelativeNames,
     if not late or isinstance(name, ast.Starred) or not _is_at(name, text):
         return False
     if name_of(node.func) == "__import__":
-        ask_for_function(node.func, text, names)
+        ask_for_arguments(node, text, names)
     else:
         ask_for_name(name, text, names)
     return True
@@ -228,11 +228,13 @@ def _prefix(name: ast.expr, text: SourceText, names: RelativeNames) -> bool:
 
 
 def _insert(whole: ast.expr, begin: str, text: SourceText, names: RelativeNames) -> None:
-    """Put what is above the roots into a text, before the root that follows the first character or two of `begin`."""
+    """Put what is above the roots into a text, wherever it has `begin`: `-m` or a colon, and a root after it."""
     start, end = text.span(whole)
     quote, written = text.text[end - 1], text.text[start:end]
-    if written.count(begin) == 1 and f"{quote}{quote}" not in written and _is_at(whole, text):
-        place = start + written.index(begin) + (2 if begin.startswith("-m") else 1)
+    if f"{quote}{quote}" in written or not _is_at(whole, text):
+        return
+    for found in re.finditer(rf"{begin}\b", written):
+        place = start + found.start() + (2 if begin.startswith("-m") else 1)
         text.replace(place, place, f"{quote} + {names.uid_expression(quote)} + {quote}.")
 
 
@@ -271,6 +273,8 @@ def _is_relative_already(node: ast.Call) -> bool:
 
 def _is_known(name: ast.expr, text: SourceText) -> bool:
     """Whether a name is what a module is called here; it may have been made so when the package was delivered before."""
+    if isinstance(name, ast.Starred):
+        return is_asked_for(name.value, text)
     if is_of_this_process(name) or is_asked_for(name, text):
         return True
     return text.text.startswith("__spec__.parent", text.span(name)[0])

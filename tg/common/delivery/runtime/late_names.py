@@ -15,7 +15,7 @@ from typing import Any
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["here", "import_", "of_distribution", "source"]
+__all__ = ["here", "import_", "import_arguments", "of_distribution", "source"]
 
 
 def here(name: Any) -> Any:
@@ -32,18 +32,25 @@ def of_distribution(name: Any) -> Any:
     return f"{uid}.{name}" if normalised(name) in own else name
 
 
-def import_(
+def import_arguments(
     name: str,
     globals: Mapping[str, object] | None = None,
     locals: Mapping[str, object] | None = None,
     fromlist: Sequence[str] | None = (),
     level: int = 0,
-) -> Any:
-    """`__import__`, for the source of this package: of `mycompany.x` it gives `UID.mycompany`, as it gave `mycompany`."""
+) -> tuple[Any, ...]:
+    """What to give to `__import__`: then `mycompany.x` gives `UID.mycompany`, as it gave `mycompany`.
+
+    It is called where it was, since there is code that tells by the traceback's depth what could not be imported.
+    """
     if level or not _is_own(name):
-        return builtins.__import__(name, globals, locals, fromlist or (), level)
-    above = local_prefix()[:-1]
-    return builtins.__import__(name, {"__package__": above}, locals, fromlist or (), 1)
+        return name, globals, locals, fromlist or (), level
+    return name, {"__package__": local_prefix()[:-1]}, locals, fromlist or (), 1
+
+
+def import_(*arguments: Any, **named: Any) -> Any:
+    """`__import__`, for the source of this package."""
+    return builtins.__import__(*import_arguments(*arguments, **named))
 
 
 def source(text: Any) -> Any:
