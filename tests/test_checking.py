@@ -185,7 +185,7 @@ def test_data_that_does_not_travel_is_missed_in_the_trial(project: Project) -> N
 
 @pytest.mark.parametrize(
     ("line", "what", "python"),
-    [("import tomllib", "tomllib", "3.11"), ("from typing import Self", "typing.Self", "3.11")],
+    [("from contextlib import chdir", "contextlib.chdir", "3.11"), ("from typing import Self", "typing.Self", "3.11")],
 )
 def test_what_is_newer_than_the_oldest_python_is_told(project: Project, line: str, what: str, python: str) -> None:
     job(project, "return 1", before=f"def later():\n    {line}\n")

@@ -224,7 +224,7 @@ def test_a_version_cannot_be_exchanged_by_the_code_that_is_importing_it(project:
         "tg/my/job.py",
         """
         import os
-        if 'SECOND' in os.environ and __name__ != 'tg.my.job':
+        if 'SECOND' in os.environ and __name__.count('.') > 2:  # what names it in full is relocated
             from ..common.delivery.delivery import install_package_and_get_loader
             install_package_and_get_loader(os.environ['SECOND'], silent=True)
         class Job:
