@@ -18,7 +18,7 @@ from .facts import lowest_python
 from .installed_distributions import InstalledDistributions
 from .newer_python import release
 from .opened_files import paths_that_will_not_exist
-from .origins import Origins
+from .origins import Origins, distribution_names
 from .plan import Plan
 from .snapshot import SnapshotFile
 from .trial import Failure, Trial
@@ -223,8 +223,6 @@ def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
 
 def _from_folders(requirements: Sequence[str], installed: InstalledDistributions) -> Iterable[str]:
     """The modules of declared dependencies that are installed from a folder, and so lie where the project may lie."""
-    from .origins import distribution_names
-
     declared = distribution_names(requirements)
     for one in installed.all:
         if one.folder is not None and normalised(one.name) in declared:
