@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sysconfig
+
 import pytest
 from projects import REPOSITORY, Project
 
@@ -195,6 +197,6 @@ def test_an_import_of_a_module_that_is_not_in_tg_is_refused_with_its_place(proje
 @pytest.mark.parametrize("statement", ["from .folder import x", "from .compiled import x", "from . import anything"])
 def test_folders_compiled_modules_and_names_may_be_imported(project: Project, statement: str) -> None:
     project.write("tg/my/folder/x.py", "")
-    project.write("tg/my/compiled.cpython-311-x86_64-linux-gnu.so", "")
+    project.write("tg/my/compiled" + sysconfig.get_config_var("EXT_SUFFIX"), "")
     project.write("tg/my/job.py", f"class Job:\n    def run(self):\n        {statement}\n")
     project.run(MAKE)
