@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..environments.lock import Lock
 
-__all__ = ["check_requirements", "install_missing"]
+__all__ = ["check_requirements", "install_missing", "unmet_requirements"]
 
 
 def check_requirements(texts: Sequence[str]) -> list[Requirement]:
@@ -50,6 +50,15 @@ def check_requirements(texts: Sequence[str]) -> list[Requirement]:
     return parsed
 
 
+def unmet_requirements(facts: PackageFacts) -> tuple[list[str], list[str]]:
+    """The requirements of a package that are not installed here, and what is installed that conflicts with others of them."""
+    missing: list[str] = []
+    conflicts: list[str] = []
+    for requirement in check_requirements(facts.requirements()):
+        _look_for(requirement, facts.module_name, missing, conflicts, frozenset())
+    return missing, conflicts
+
+
 def install_missing(facts: PackageFacts, lock: Lock | None, *, install: bool, silent: bool) -> None:
     """See to it that all requirements of a package are met in this environment.
 
@@ -58,10 +67,7 @@ def install_missing(facts: PackageFacts, lock: Lock | None, *, install: bool, si
     Raises `DependencyProblem` when installed versions conflict, or when something is missing and `install` is not
     set; `CommandFailed` when installing does not work.
     """
-    missing: list[str] = []
-    conflicts: list[str] = []
-    for requirement in check_requirements(facts.requirements()):
-        _look_for(requirement, facts.module_name, missing, conflicts, frozenset())
+    missing, conflicts = unmet_requirements(facts)
     if conflicts:
         raise DependencyProblem(
             "; ".join(conflicts) + ". Deliver with a requirement that fits, or run it in an environment of its own.",

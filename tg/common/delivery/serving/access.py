@@ -1,0 +1,102 @@
+"""Access: bearer tokens (RFC 6750) and what each may do. The file has their digests only.
+
+    [{"name": "ci", "roles": ["deploy"], "sha256": "…"}]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from ..runtime.errors import TrustProblem
+from ..runtime.whole_files import make_private_folder, write_whole
+
+__all__ = ["Access", "Role", "Token"]
+
+
+class Role(IntEnum):
+    """What a token may do; each may do what those before it may."""
+
+    READ = 1
+    """See what is live, its metrics, its log and its source."""
+    INFER = 2
+    """Have requests answered."""
+    DEPLOY = 3
+    """Change what is served."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """One token, without its secret."""
+
+    name: str
+    roles: tuple[str, ...]
+    sha256: str
+
+    @property
+    def role(self) -> Role:
+        """The most that it may do."""
+        return max(Role[name.upper()] for name in self.roles)
+
+
+class Access:
+    """Who may do what. Requests are free for all unless a token with the role `infer` exists; all else needs a token."""
+
+    def __init__(self, tokens: Iterable[Token]) -> None:
+        self._tokens = tuple(tokens)
+        self.is_open_for_requests = not any("infer" in token.roles for token in self._tokens)
+
+    @classmethod
+    def of_file(cls, file: Path) -> Access:
+        """The tokens of a file; none where there is no such file. Raises `TrustProblem` for one that cannot be read."""
+        return cls(_tokens_of(file))
+
+    def who(self, authorization: str, role: Role) -> str | None:
+        """The name of the token in an `Authorization` header, if it may do that; `None` otherwise."""
+        if role is Role.INFER and self.is_open_for_requests:
+            return "anybody"
+        scheme, _, secret = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            return None
+        digest = _digest(secret.strip())
+        for token in self._tokens:
+            if hmac.compare_digest(token.sha256, digest):
+                return token.name if token.role >= role else None
+        return None
+
+    @staticmethod
+    def new_token(file: Path, name: str, role: Role) -> str:
+        """Make a token, add its digest to a file, and return it: it cannot be shown again."""
+        secret = secrets.token_urlsafe(32)
+        token = Token(name, (role.name.lower(),), _digest(secret))
+        others = [one for one in _tokens_of(file) if one.name != name]
+        make_private_folder(file.parent)
+        text = msgspec.json.format(msgspec.json.encode([*others, token]), indent=1)
+        write_whole(file, lambda opened: opened.write(text))
+        return secret
+
+
+def _tokens_of(file: Path) -> list[Token]:
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    if os.stat(file).st_mode & 0o022:
+        raise TrustProblem(f"{file} can be written by others than its owner (chmod 600 {file}), so its tokens are not accepted.")
+    try:
+        tokens = msgspec.json.decode(text, type=list[Token])
+        for token in tokens:
+            assert token.role
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise TrustProblem(f"{file} has no tokens that can be read: {error}. `tg token` writes them.") from error
+    return tokens
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

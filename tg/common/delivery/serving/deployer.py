@@ -1,0 +1,397 @@
+"""The deployer: brings versions in, moves traffic between them, and takes them out again. One change of a name at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..delivery.store import Store
+from ..runtime.errors import DeliveryError
+from .children import Nurseries
+from .gateway import Gateway, Route, Served
+from .metrics import Metrics
+from .pool import Pool
+from .registry import Registry, State, Version
+from .replica import FailedToStart, Replica
+from .settings import ServerSettings
+from .traffic import Traffic
+
+__all__ = ["Deployer", "Deployment", "Refused"]
+
+_LOGGER = logging.getLogger("tg.server.deploy")
+_REMEMBERED = 50
+_WORKER = "tg.common.delivery.serving.worker"
+_INSTALLATION = "tg.common.delivery.serving.installation"
+
+
+class Refused(Exception):
+    """What was asked for is not done; `status` is that of HTTP."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Deployment(msgspec.Struct, kw_only=True):
+    """One deploy, as it is told: what it came to, its log, and how long each part took in seconds."""
+
+    number: int
+    by: str
+    at: float
+    name: str = ""
+    version: str = ""
+    state: State = State.INSTALLING
+    reason: str = ""
+    traffic: Traffic = Traffic()
+    seconds: dict[str, float] = {}
+    lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Add to its log."""
+        self.lines.append(text)
+
+
+class Deployer:
+    """Everything that changes what a server serves."""
+
+    def __init__(
+        self, settings: ServerSettings, registry: Registry, gateway: Gateway, metrics: Metrics, nurseries: Nurseries
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._gateway = gateway
+        self._metrics = metrics
+        self._nurseries = nurseries
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._saving = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self.deployments: deque[Deployment] = deque(maxlen=_REMEMBERED)
+        self.is_restoring = True
+
+    def pools(self) -> Mapping[tuple[str, str], Pool]:
+        """The workers of all versions that have any."""
+        return self._pools
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything that should answer does."""
+        return not self.is_restoring and all(
+            version in self._gateway.routes[name].served if name in self._gateway.routes else False
+            for name, known in self._registry.names.items()
+            for version in known.traffic.weights
+        )
+
+    async def restore(self) -> None:
+        """Serve again what the last server did."""
+        for name, version in list(self._registry.all()):
+            if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
+                version.state, version.reason = State.FAILED, "the server ended meanwhile"
+        await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
+        await self._save()
+        self.is_restoring = False
+
+    async def deploy(self, file: Path, *, by: str, mode: str, share: int = 10) -> Deployment:
+        """Bring a package file in: verified, installed, loaded, warmed up, its samples answered; then it gets its traffic.
+
+        `mode` is `live` (all of it), `canary` (`share` per cent), `shadow` or `none`. Raises `Refused`; what was served before is
+        served on then. The deployment's own account is in `deployments` either way.
+        """
+        started = time.perf_counter()
+        deployment = Deployment(number=next(self._numbers), by=by, at=time.time(), seconds={}, lines=[])
+        self.deployments.append(deployment)
+        try:
+            facts = await self._install(file, deployment)
+            deployment.name, deployment.version = name, version = facts["name"], facts["version"]
+            async with self._locks.setdefault(name, asyncio.Lock()):
+                await self._bring_in(deployment, facts)
+                moved = time.perf_counter()
+                if mode == "none":
+                    self._registry.names[name].held += (version,)
+                await self._direct(name, self._traffic(name, version, mode, share))
+                deployment.traffic = self._registry.names[name].traffic
+                deployment.seconds["moving traffic"] = time.perf_counter() - moved
+        except BaseException as error:
+            self._note_failure(deployment, error)
+            self._metrics.deploys.labels(deployment.name, "failed").inc()
+            if isinstance(error, (FailedToStart, DeliveryError)):
+                raise Refused(str(error), status=422) from error
+            raise
+        deployment.state = State.READY
+        deployment.seconds["in all"] = time.perf_counter() - started
+        deployment.say(f"ready after {1000 * deployment.seconds['in all']:.0f} ms")
+        self._metrics.deploys.labels(name, "ready").inc()
+        _LOGGER.info("deployed", extra={"facts": {"model": name, "version": version, "by": by}})
+        return deployment
+
+    async def direct(self, name: str, traffic: Traffic) -> None:
+        """Give the requests of a name to others of its versions; those that are not loaded are loaded first. Raises `Refused`."""
+        self._known(name)
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            for version in traffic.versions:
+                await self._load(name, version)
+            await self._direct(name, traffic)
+
+    async def roll_back(self, name: str) -> Traffic:
+        """Give all requests of a name to the version that had them before. Raises `Refused` when there is none."""
+        previous = self._known(name).previous
+        if previous is None:
+            raise Refused(f"there is no version of {name} to go back to", status=409)
+        await self.direct(name, Traffic.all_to(previous))
+        return self._registry.names[name].traffic
+
+    async def load(self, name: str, version: str | None = None) -> str:
+        """Serve a version, the newest that has not failed unless one is named, with all requests of the name. Raises `Refused`."""
+        known = self._known(name)
+        if version is None:
+            candidates = [one for one in known.versions.values() if one.state is not State.FAILED]
+            if not candidates:
+                raise Refused(f"no version of {name} can be loaded", status=409)
+            version = known.traffic.live or max(candidates, key=lambda one: one.deployed_at).version
+        if version != known.traffic.live or (name, version) not in self._pools:
+            await self.direct(name, Traffic.all_to(version))
+        return version
+
+    async def unload(self, name: str, version: str | None = None) -> None:
+        """Unload a version, or all of them when none is named: then nobody answers for the name. Raises `Refused`."""
+        known = self._known(name)
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if version is None:
+                known.previous, known.held = None, ()
+                await self._direct(name, Traffic())
+                return
+            if self._registry.find(name, version) is None:
+                raise Refused(f"there is no version {version} of {name}", status=404)
+            if version in known.traffic.versions:
+                raise Refused(f"version {version} of {name} gets requests. Give them to another one first.", status=409)
+            known.previous = None if known.previous == version else known.previous
+            known.held = tuple(one for one in known.held if one != version)
+            await self._direct(name, known.traffic)
+
+    async def close(self) -> None:
+        """End everything, after what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        pools, self._pools = self._pools, {}
+        await asyncio.gather(*(pool.drain(self._settings.stop_seconds) for pool in pools.values()))
+
+    async def _install(self, file: Path, deployment: Deployment) -> Mapping[str, Any]:
+        arguments = {
+            "file": str(file),
+            "store": str(self._settings.store_folder),
+            "policy": str(self._settings.policy) if self._settings.policy else None,
+        }
+        replica = await Replica.of(await self._nurseries.start(_INSTALLATION, arguments), self._teller(deployment))
+        facts = await _within(replica.ready, replica, self._settings.loading_seconds, "installing it")
+        deployment.seconds.update(facts["seconds"])
+        return facts
+
+    async def _bring_in(self, deployment: Deployment, facts: Mapping[str, Any]) -> None:
+        """Have a version that was installed ready to answer."""
+        name, version = facts["name"], facts["version"]
+        known = self._registry.find(name, version)
+        if known is not None and known.seal != facts["seal"] and known.state is not State.FAILED:
+            raise Refused(
+                f"version {version} of {name} is known with other content. Give it another version, or none, and one is made "
+                f"from its content.",
+                status=409,
+            )
+        if (name, version) in self._pools:
+            deployment.say("it is loaded already")
+            return
+        record = Version(
+            version=version,
+            module_name=facts["module_name"],
+            seal=facts["seal"],
+            source=facts["source_digest"],
+            folder=facts["folder"],
+            python=facts["python"],
+            deployed_by=deployment.by,
+        )
+        self._registry.note(name, record)
+        await self._open(name, record, deployment)
+
+    async def _open(self, name: str, record: Version, deployment: Deployment | None = None) -> None:
+        """Start the workers of a version. Raises `FailedToStart`, and notes it."""
+        record.state, record.reason = State.LOADING, ""
+        tell = self._teller(deployment, name, record)
+
+        async def start() -> Replica:
+            child = await self._nurseries.start(_WORKER, {"folder": record.folder}, python=record.python or sys.executable)
+            replica = await Replica.of(child, tell)
+            await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
+            return replica
+
+        pool = Pool(start, self._settings.workers, self._settings.limits)
+        try:
+            await pool.open()
+        except BaseException as error:
+            record.state, record.reason = State.FAILED, str(error)
+            raise
+        record.state = State.READY
+        if deployment is not None:
+            deployment.seconds.update(pool.description["seconds"])
+            samples = pool.description["samples"]
+            deployment.say(f"{samples} recorded samples are answered as recorded" if samples else "it has no recorded samples")
+        self._pools[name, record.version] = pool
+
+    async def _load(self, name: str, version: str) -> None:
+        """See to it that a known version is loaded. Raises `Refused`."""
+        record = self._registry.find(name, version)
+        if record is None:
+            known = ", ".join(self._registry.names[name].versions)
+            raise Refused(f"there is no version {version} of {name}; these are known: {known}", status=404)
+        if (name, version) not in self._pools:
+            try:
+                await self._open(name, record)
+            except (FailedToStart, DeliveryError) as error:
+                await self._save()
+                raise Refused(f"version {version} of {name} cannot be loaded: {error}", status=422) from error
+
+    def _traffic(self, name: str, version: str, mode: str, share: int) -> Traffic:
+        """What the traffic of a name is to be when a version comes in."""
+        now = self._registry.names[name].traffic
+        if mode == "none":
+            return now
+        if mode == "shadow":
+            return msgspec.structs.replace(now, shadow=version)
+        others = {other: weight for other, weight in now.weights.items() if other != version}
+        if mode == "live" or not others:
+            return Traffic.all_to(version)
+        total = sum(others.values())
+        weights = {other: max(1, round((100 - share) * weight / total)) for other, weight in others.items()}
+        return Traffic({**weights, version: share})
+
+    async def _direct(self, name: str, traffic: Traffic) -> None:
+        """Note the traffic of a name, then let it be so, and unload what has no part in it any more."""
+        known = self._registry.names[name]
+        before = msgspec.structs.replace(known)
+        if before.traffic.live is not None and traffic.live not in (None, before.traffic.live):
+            known.previous = before.traffic.live
+        known.traffic = traffic
+        known.held = tuple(version for version in known.held if version not in traffic.versions)
+        try:
+            await self._save()
+        except BaseException:
+            known.traffic, known.previous, known.held = before.traffic, before.previous, before.held
+            raise
+        loaded = {version: pool for (other, version), pool in self._pools.items() if other == name}
+        served = {
+            version: Served(pool, self._metrics.of(name, version))
+            for version, pool in loaded.items()
+            if version in known.kept
+        }
+        self._gateway.change(name, Route(traffic, served) if served else None)
+        for version, pool in loaded.items():
+            if version not in served:
+                self._keep(self._unload(name, version, pool))
+
+    async def _unload(self, name: str, version: str, pool: Pool) -> None:
+        record = self._registry.names[name].versions[version]
+        record.state = State.DRAINING
+        del self._pools[name, version]
+        await pool.drain(self._settings.request_seconds)
+        record.state = State.UNLOADED
+        gone = self._registry.forget(name, keep=self._settings.keep)
+        await self._save()
+        used = {one.folder for _, one in self._registry.all()}
+        for one in gone:
+            self._metrics.forget(name, one.version)
+            if one.folder not in used:
+                await asyncio.to_thread(self._remove, one)
+        self._nurseries.let_go({one.python for _, one in self._registry.all() if one.state is not State.UNLOADED})
+
+    def _remove(self, version: Version) -> None:
+        store = Store(self._settings.store_folder)
+        for package in store.packages():
+            if str(package.folder) == version.folder:
+                store.remove(package)
+
+    async def _restore(self, name: str) -> None:
+        known = self._registry.names[name]
+        for version, record in known.versions.items():
+            if version in known.kept:
+                try:
+                    await self._open(name, record)
+                except (FailedToStart, DeliveryError) as error:
+                    _LOGGER.error(
+                        f"cannot be served again: {error}", extra={"facts": {"model": name, "version": version}}
+                    )
+            elif record.state is not State.FAILED:
+                record.state = State.UNLOADED
+        served = {
+            version: Served(pool, self._metrics.of(name, version))
+            for (other, version), pool in self._pools.items()
+            if other == name
+        }
+        if served:
+            self._gateway.change(name, Route(known.traffic, served))
+
+    async def _save(self) -> None:
+        async with self._saving:
+            await asyncio.to_thread(self._registry.save, self._registry.text())
+
+    def _known(self, name: str) -> Any:
+        known = self._registry.names.get(name)
+        if known is None:
+            raise Refused(f"nothing is known under the name {name!r}", status=404)
+        return known
+
+    def _note_failure(self, deployment: Deployment, error: BaseException) -> None:
+        deployment.state = State.FAILED
+        deployment.reason = str(error) or type(error).__name__
+        deployment.say(deployment.reason)
+        if isinstance(error, FailedToStart) and error.log:
+            deployment.lines += error.log.splitlines()
+        facts = {"model": deployment.name, "version": deployment.version, "by": deployment.by}
+        _LOGGER.error(f"deploy failed: {deployment.reason}", extra={"facts": facts})
+        if deployment.name:
+            self._keep(self._save())
+
+    def _teller(self, deployment: Deployment | None, name: str = "", record: Version | None = None) -> Any:
+        """What is done with the lines of a worker: they go to the server's log, and to the deployment's as long as it lasts."""
+        about = {"model": name, "version": record.version if record else ""}
+
+        def tell(facts: Mapping[str, Any]) -> None:
+            if "state" in facts:
+                if record is not None and record.state in (State.LOADING, State.WARMING):
+                    record.state = State(facts["state"])
+                if deployment is not None:
+                    deployment.state = State(facts["state"])
+                    deployment.say(facts.get("message", facts["state"]))
+                return
+            if deployment is not None and deployment.state not in (State.READY, State.FAILED):
+                deployment.say(facts["message"])
+            level = getattr(logging, facts["level"], logging.INFO)
+            logging.getLogger(facts["logger"]).log(
+                level, facts["message"], extra={"facts": {**about, "request_id": facts.get("request_id", "")}}
+            )
+
+        return tell
+
+    def _keep(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _within(future: Any, replica: Replica, seconds: float, what: str) -> Any:
+    try:
+        return await asyncio.wait_for(asyncio.shield(future), seconds)
+    except asyncio.TimeoutError:
+        replica.child.kill()
+        await replica.gone
+        raise FailedToStart(
+            f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
+        ) from None

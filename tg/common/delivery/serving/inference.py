@@ -1,0 +1,264 @@
+"""The application that clients talk to: plain JSON for any job, and the Open Inference Protocol V2.
+
+    POST /NAME                          arguments as a JSON object, the answer as JSON
+    GET  /docs, /openapi.json           what each name takes and gives
+    GET  /v2, /v2/health/live, /v2/health/ready, /v2/models/NAME[/versions/V][/ready]
+    POST /v2/models/NAME[/versions/V]/infer
+    POST /v2/repository/index, /v2/repository/models/NAME/load, /v2/repository/models/NAME/unload
+
+`X-TG-Version` asks for one version and, in an answer, tells which gave it. `X-TG-Key` keeps requests that belong together
+with one version while several share the traffic.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from ..runtime.errors import WorkerEnded
+from .access import Access, Role
+from .answers import JsonResponse, error_response, send_bytes
+from .bodies import BadBody, body_of
+from .deployer import Deployer, Refused
+from .frames import JSON_CALL, TENSOR_CALL
+from .gateway import Gateway, NotServed
+from .openapi import documentation_page, openapi_of
+from .pool import Overloaded, TookTooLong
+from .registry import Registry, State
+from .replica import Request
+from .settings import ServerSettings
+from .tensors import HEADER_LENGTH
+
+__all__ = ["inference_application"]
+
+_LOGGER = logging.getLogger("tg.server.request")
+_TRACE = (b"traceparent", b"tracestate", b"baggage")
+_EXTENSIONS = ["binary_tensor_data", "model_repository"]
+_STATES = {State.READY: "READY", State.FAILED: "UNAVAILABLE", State.UNLOADED: "UNAVAILABLE", State.DRAINING: "UNLOADING"}
+
+
+def inference_application(
+    settings: ServerSettings, gateway: Gateway, deployer: Deployer, registry: Registry, access: Access
+) -> Starlette:
+    """The application for requests."""
+    plain = _Call(JSON_CALL, settings, gateway, access)
+    tensors = _Call(TENSOR_CALL, settings, gateway, access)
+    protocol = _OpenInference(gateway, deployer, registry, access)
+
+    def openapi(request: HttpRequest) -> Response:
+        return JsonResponse(openapi_of(gateway.routes, secured=not access.is_open_for_requests))
+
+    model = "/v2/models/{name}"
+    versioned = model + "/versions/{version}"
+    return Starlette(
+        routes=[
+            Route("/{name}", plain, methods=["POST"]),
+            Route("/{name}/versions/{version}", plain, methods=["POST"]),
+            Route(model + "/infer", tensors, methods=["POST"]),
+            Route(versioned + "/infer", tensors, methods=["POST"]),
+            Route("/v2/health/live", protocol.live),
+            Route("/v2/health/ready", protocol.ready),
+            Route("/v2", protocol.server),
+            Route(model, protocol.model),
+            Route(versioned, protocol.model),
+            Route(model + "/ready", protocol.model_ready),
+            Route(versioned + "/ready", protocol.model_ready),
+            Route("/v2/repository/index", protocol.index, methods=["POST"]),
+            Route("/v2/repository/models/{name}/load", protocol.load, methods=["POST"]),
+            Route("/v2/repository/models/{name}/unload", protocol.unload, methods=["POST"]),
+            Route("/openapi.json", openapi),
+            Route("/docs", documentation_page),
+        ],
+        exception_handlers={Refused: _refused, BadBody: _refused, NotServed: _not_served},
+    )
+
+
+class _Call:
+    """Answers a request by a job: bytes in, bytes out; what they mean is the worker's business."""
+
+    def __init__(self, kind: int, settings: ServerSettings, gateway: Gateway, access: Access) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._gateway = gateway
+        self._access = access
+        self._names_requests = _request_ids()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        request_id = given.decode("latin-1")[:128] if given else self._names_requests()
+        parameters = scope["path_params"]
+        named = [(b"x-request-id", request_id.encode("latin-1"))]
+        started = time.perf_counter()
+        try:
+            if not self._access.is_open_for_requests:
+                who = self._access.who(headers.get(b"authorization", b"").decode("latin-1"), Role.INFER)
+                if who is None:
+                    raise Refused("a token with the role infer is needed (Authorization: Bearer …)", status=401)
+            limits = self._settings
+            body = await body_of(headers, receive, limit=limits.body_bytes, seconds=limits.body_seconds)
+            request = Request(self._kind, body, self._facts(headers, request_id))
+            version = parameters.get("version") or headers.get(b"x-tg-version", b"").decode("latin-1") or None
+            key = headers.get(b"x-tg-key", b"").decode("latin-1")
+            frame, version = await self._gateway.answer(parameters["name"], request, version=version, key=key)
+        except (Refused, BadBody, NotServed, Overloaded, TookTooLong, WorkerEnded) as error:
+            status = _status_of(error)
+            if status == 401:
+                named.append((b"www-authenticate", b"Bearer"))
+            elif status == 503:
+                named.append((b"retry-after", b"1"))
+            if status >= 500:
+                facts = {"model": parameters["name"], "request_id": request_id, "status": status}
+                _LOGGER.warning(str(error), extra={"facts": facts})
+            return await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
+        named.append((b"x-tg-version", version.encode("latin-1")))
+        if frame.facts:
+            named.append((HEADER_LENGTH.encode(), str(frame.known()["json_size"]).encode()))
+        await send_bytes(send, frame.status, frame.body, named)
+        if self._settings.access_log or frame.status >= 500:
+            facts = {
+                "model": parameters["name"],
+                "version": version,
+                "request_id": request_id,
+                "status": frame.status,
+                "ms": round(1000 * (time.perf_counter() - started), 3),
+            }
+            _LOGGER.info("answered", extra={"facts": facts})
+
+    def _facts(self, headers: Mapping[bytes, bytes], request_id: str) -> dict[str, Any]:
+        facts: dict[str, Any] = {"request_id": request_id}
+        if b"traceparent" in headers:
+            facts.update({name.decode(): headers[name].decode("latin-1") for name in _TRACE if name in headers})
+        length = headers.get(HEADER_LENGTH.encode())
+        if length is not None:
+            if not length.isdigit():
+                raise BadBody(f"{HEADER_LENGTH} is not a number of bytes", status=400)
+            facts[HEADER_LENGTH] = int(length)
+        return facts
+
+
+class _OpenInference:
+    """The rest of the protocol: health, metadata and the repository of models."""
+
+    def __init__(self, gateway: Gateway, deployer: Deployer, registry: Registry, access: Access) -> None:
+        self._gateway = gateway
+        self._deployer = deployer
+        self._registry = registry
+        self._access = access
+
+    def live(self, request: HttpRequest) -> Response:
+        """The server answers."""
+        return JsonResponse({"live": True})
+
+    def ready(self, request: HttpRequest) -> Response:
+        """Everything that should be served is."""
+        ready = self._deployer.is_ready
+        return JsonResponse({"ready": ready}, 200 if ready else 503)
+
+    def server(self, request: HttpRequest) -> Response:
+        """What this server is."""
+        return JsonResponse({"name": "training-grounds-delivery", "version": "2", "extensions": _EXTENSIONS})
+
+    def model(self, request: HttpRequest) -> Response:
+        """What a model takes."""
+        name = request.path_params["name"]
+        version, served = self._gateway.served(name, request.path_params.get("version"))
+        outputs = [{"name": "output", "datatype": "FP64", "shape": [-1]}]
+        return JsonResponse(
+            {
+                "name": name,
+                "versions": list(self._gateway.routes[name].served),
+                "platform": f"python/{version}",
+                "inputs": served.pool.description["inputs"],
+                "outputs": outputs,
+            }
+        )
+
+    def model_ready(self, request: HttpRequest) -> Response:
+        """Whether a model answers."""
+        name = request.path_params["name"]
+        try:
+            self._gateway.served(name, request.path_params.get("version"))
+        except NotServed as error:
+            return JsonResponse({"name": name, "ready": False, "error": str(error)}, 503 if error.known else 404)
+        return JsonResponse({"name": name, "ready": True})
+
+    async def index(self, request: HttpRequest) -> Response:
+        """All models; the body may be empty, or say that only those that are ready are wanted."""
+        self._require(request, Role.INFER)
+        wanted = await _json_of(request)
+        models = [
+            {
+                "name": name,
+                "version": version.version,
+                "state": _STATES.get(version.state, "LOADING"),
+                "reason": version.reason,
+            }
+            for name, version in self._registry.all()
+            if not wanted.get("ready") or version.state is State.READY
+        ]
+        return JsonResponse(models)
+
+    async def load(self, request: HttpRequest) -> Response:
+        """Load a model that the server knows."""
+        self._require(request, Role.DEPLOY)
+        parameters = (await _json_of(request)).get("parameters", {})
+        await self._deployer.load(request.path_params["name"], parameters.get("version"))
+        return JsonResponse({})
+
+    async def unload(self, request: HttpRequest) -> Response:
+        """Unload all versions of a model."""
+        self._require(request, Role.DEPLOY)
+        await _json_of(request)
+        await self._deployer.unload(request.path_params["name"])
+        return JsonResponse({})
+
+    def _require(self, request: HttpRequest, role: Role) -> None:
+        if self._access.who(request.headers.get("authorization", ""), role) is None:
+            raise Refused(f"a token with the role {role.name.lower()} is needed (Authorization: Bearer …)", status=401)
+
+
+async def _json_of(request: HttpRequest) -> dict[str, Any]:
+    text = await request.body()
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BadBody(f"the body is no JSON: {error}", status=400) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, (Refused, BadBody)):
+        return error.status
+    if isinstance(error, NotServed):
+        return 503 if error.known else 404
+    return 503 if isinstance(error, Overloaded) else 504 if isinstance(error, TookTooLong) else 502
+
+
+def _refused(request: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, (Refused, BadBody))
+    return error_response(str(error), error.status)
+
+
+def _not_served(request: HttpRequest, error: Exception) -> Response:
+    return error_response(str(error), _status_of(error))
+
+
+def _request_ids() -> Callable[[], str]:
+    """Ids that no other server gives, and that are cheap."""
+    beginning = os.urandom(6).hex()
+    numbers = itertools.count(1)
+    return lambda: f"{beginning}-{next(numbers):x}"

@@ -1,0 +1,232 @@
+"""The application that those who run a server talk to: deploys, traffic, what is live, metrics, and the page.
+
+    GET    /status                              names, versions, states, traffic, the last seconds of each
+    POST   /packages[?mode=&share=]             a package file as the body: deploy it
+    GET    /deployments                         the last ones, with their logs
+    PUT    /names/NAME/traffic                  {"weights": {"1.0.0": 90, "1.1.0": 10}, "shadow": null}
+    POST   /names/NAME/rollback
+    POST   /names/NAME/versions/V/load, /names/NAME/versions/V/unload
+    GET    /names/NAME/difference?before=&after=
+    GET    /metrics, /health/live, /health/ready
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from ..delivery.storage import storing
+from ..runtime.errors import StorageProblem
+from ..runtime.whole_files import make_private_folder
+from .access import Access, Role
+from .answers import JsonResponse, error_response
+from .bodies import BadBody, write_body
+from .deployer import Deployer, Refused
+from .gateway import Gateway
+from .metrics import CONTENT_TYPE, Metrics, memory_of
+from .registry import Registry
+from .settings import ServerSettings
+from .source_difference import source_difference
+from .traffic import Traffic
+
+__all__ = ["management_application"]
+
+_PAGE = Path(__file__).parent / "page"
+_MODES = ("live", "canary", "shadow", "none")
+
+
+def management_application(
+    settings: ServerSettings,
+    gateway: Gateway,
+    deployer: Deployer,
+    registry: Registry,
+    metrics: Metrics,
+    access: Access,
+) -> Starlette:
+    """The application for those who run the server."""
+    manage = _Management(settings, gateway, deployer, registry, metrics, access)
+    name = "/names/{name}"
+    return Starlette(
+        routes=[
+            Route("/health/live", manage.live),
+            Route("/health/ready", manage.ready),
+            Route("/status", manage.status),
+            Route("/metrics", manage.metrics),
+            Route("/deployments", manage.deployments),
+            Route("/packages", _Deploy(manage), methods=["POST"]),
+            Route(name + "/traffic", manage.direct, methods=["PUT"]),
+            Route(name + "/rollback", manage.roll_back, methods=["POST"]),
+            Route(name + "/versions/{version}/load", manage.load, methods=["POST"]),
+            Route(name + "/versions/{version}/unload", manage.unload, methods=["POST"]),
+            Route(name + "/difference", manage.difference),
+            Mount("/", StaticFiles(directory=_PAGE, html=True, check_dir=False)),
+        ],
+        exception_handlers={Refused: _refused, BadBody: _refused, StorageProblem: _no_room},
+    )
+
+
+class _Management:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        gateway: Gateway,
+        deployer: Deployer,
+        registry: Registry,
+        metrics: Metrics,
+        access: Access,
+    ) -> None:
+        self.settings = settings
+        self.deployer = deployer
+        self._gateway = gateway
+        self._registry = registry
+        self._metrics = metrics
+        self._access = access
+
+    def require(self, request: Request, role: Role) -> str:
+        """The name of the token. Raises `Refused` when it may not do that."""
+        who = self._access.who(request.headers.get("authorization", ""), role)
+        if who is None:
+            raise Refused(f"a token with the role {role.name.lower()} is needed (Authorization: Bearer …)", status=401)
+        return who
+
+    async def live(self, request: Request) -> Response:
+        """The server answers."""
+        return JsonResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Everything that should be served is."""
+        ready = self.deployer.is_ready
+        return JsonResponse({"ready": ready}, 200 if ready else 503)
+
+    async def status(self, request: Request) -> Response:
+        """What is served, and how it goes."""
+        self.require(request, Role.READ)
+        seconds = int(request.query_params.get("seconds", "60"))
+        figures = {key: version.last(seconds) for key, version in self._metrics.all()}
+        pools = self.deployer.pools()
+        names = {}
+        for name, known in self._registry.names.items():
+            versions = []
+            for version in sorted(known.versions.values(), key=lambda one: -one.deployed_at):
+                pool = pools.get((name, version.version))
+                described = msgspec.to_builtins(version)
+                for hidden in ("folder", "python"):
+                    del described[hidden]
+                versions.append(
+                    {
+                        **described,
+                        "workers": len(pool.process_ids) if pool else 0,
+                        "waiting": pool.waiting if pool else 0,
+                        "seconds": figures.get((name, version.version), []) if pool else [],
+                    }
+                )
+            names[name] = {"traffic": known.traffic, "previous": known.previous, "versions": versions}
+        return JsonResponse({"ready": self.deployer.is_ready, "names": names})
+
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus' text."""
+        self.require(request, Role.READ)
+        for (name, version), pool in self.deployer.pools().items():
+            self._metrics.memory.labels(name, version).set(memory_of(pool.process_ids))
+            self._metrics.waiting.labels(name, version).set(pool.waiting)
+            self._metrics.workers.labels(name, version).set(len(pool.process_ids))
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def deployments(self, request: Request) -> Response:
+        """The last deploys, the newest first."""
+        self.require(request, Role.READ)
+        return JsonResponse(list(reversed(self.deployer.deployments)))
+
+    async def direct(self, request: Request) -> Response:
+        """Give the requests of a name to other versions."""
+        self.require(request, Role.DEPLOY)
+        try:
+            traffic = msgspec.json.decode(await request.body(), type=Traffic)
+        except msgspec.DecodeError as error:
+            raise Refused(f"that is no traffic: {error}", status=422) from None
+        if any(weight < 1 for weight in traffic.weights.values()):
+            raise Refused("a weight is 1 at least; leave out a version that is to get nothing", status=422)
+        await self.deployer.direct(request.path_params["name"], traffic)
+        return JsonResponse(traffic)
+
+    async def roll_back(self, request: Request) -> Response:
+        """Go back to the version before."""
+        self.require(request, Role.DEPLOY)
+        return JsonResponse(await self.deployer.roll_back(request.path_params["name"]))
+
+    async def load(self, request: Request) -> Response:
+        """Load a version, and give it the traffic."""
+        self.require(request, Role.DEPLOY)
+        version = await self.deployer.load(request.path_params["name"], request.path_params["version"])
+        return JsonResponse({"version": version})
+
+    async def unload(self, request: Request) -> Response:
+        """Unload a version that has no traffic."""
+        self.require(request, Role.DEPLOY)
+        await self.deployer.unload(request.path_params["name"], request.path_params["version"])
+        return JsonResponse({})
+
+    def difference(self, request: Request) -> Response:
+        """What is different in the source of two versions, as a unified diff."""
+        self.require(request, Role.READ)
+        name = request.path_params["name"]
+        folders = []
+        for side in ("before", "after"):
+            version = self._registry.find(name, request.query_params.get(side, ""))
+            if version is None:
+                raise Refused(f"`{side}` names no version of {name}", status=404)
+            folders.append(Path(version.folder))
+        return JsonResponse({"difference": source_difference(*folders)})
+
+
+class _Deploy:
+    """Takes a package file in as it comes, and deploys it."""
+
+    def __init__(self, manage: _Management) -> None:
+        self._manage = manage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        settings = self._manage.settings
+        by = self._manage.require(request, Role.DEPLOY)
+        mode, share = _mode_of(request.query_params)
+        file = settings.uploads_folder / f"{os.urandom(8).hex()}.whl"
+        try:
+            with storing("the package cannot be taken in", settings.uploads_folder):
+                make_private_folder(file.parent)
+                await write_body(
+                    dict(scope["headers"]), receive, file, limit=settings.package_bytes, seconds=settings.body_seconds
+                )
+            deployment = await self._manage.deployer.deploy(file, by=by, mode=mode, share=share)
+        finally:
+            file.unlink(missing_ok=True)
+        await JsonResponse(deployment)(scope, receive, send)
+
+
+def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
+    mode, share = parameters.get("mode", "live"), parameters.get("share", "10")
+    if mode not in _MODES:
+        raise Refused(f"mode is one of {', '.join(_MODES)}", status=422)
+    if not share.isdigit() or not 1 <= int(share) <= 99:
+        raise Refused("share is a number of per cent from 1 to 99", status=422)
+    return mode, int(share)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, (Refused, BadBody))
+    headers: dict[str, Any] = {"www_authenticate": "Bearer"} if error.status == 401 else {}
+    return error_response(str(error), error.status, **headers)
+
+
+def _no_room(request: Request, error: Exception) -> Response:
+    return error_response(str(error), 507)

@@ -1,0 +1,140 @@
+"""Metrics of a server, in the words of Prometheus, and the last minutes of them for its page."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+__all__ = ["CONTENT_TYPE", "Metrics", "Second", "VersionMetrics", "memory_of"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LABELS = ("name", "version")
+_SECONDS = 300
+_SAMPLES = 2000
+"""Of the latencies of a second so many are kept: quantiles of the first 2,000 are those of all, near enough."""
+
+
+class Second(NamedTuple):
+    """One second of a version: when it ended, requests, errors, and quantiles of the latency in milliseconds."""
+
+    at: float
+    requests: int
+    errors: int
+    p50: float
+    p99: float
+
+
+class VersionMetrics:
+    """The figures of one version. `answered` is called for every request, so its counters are looked up once."""
+
+    def __init__(self, metrics: Metrics, name: str, version: str) -> None:
+        self._requests = metrics.requests
+        self._labels = name, version
+        self._latency = metrics.latency.labels(name, version)
+        self._counters: dict[int, Any] = {}
+        self._seconds: deque[Second] = deque(maxlen=_SECONDS)
+        self._count = 0
+        self._errors = 0
+        self._samples: list[float] = []
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count one request."""
+        counter = self._counters.get(status)
+        if counter is None:
+            counter = self._counters[status] = self._requests.labels(*self._labels, str(status))
+        counter.inc()
+        self._latency.observe(seconds)
+        self._count += 1
+        self._errors += status >= 500
+        if len(self._samples) < _SAMPLES:
+            self._samples.append(seconds)
+
+    def end_second(self) -> None:
+        """Close the figures of this second, and begin those of the next."""
+        samples = sorted(self._samples)
+        p50, p99 = (1000 * samples[int(share * len(samples))] if samples else 0.0 for share in (0.5, 0.99))
+        self._seconds.append(Second(time.time(), self._count, self._errors, p50, p99))
+        self._count = self._errors = 0
+        self._samples = []
+
+    def last(self, seconds: int) -> list[Second]:
+        """The seconds that ended last, the newest at the end."""
+        return list(self._seconds)[-seconds:]
+
+
+class Metrics:
+    """All figures of a server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "tg_requests", "Requests answered.", (*_LABELS, "status"), registry=self._registry
+        )
+        self.latency = Histogram(
+            "tg_request_seconds",
+            "From the whole request to the whole answer.",
+            _LABELS,
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.shadow = Counter(
+            "tg_shadow_answers",
+            "Answers of shadow versions, compared with those that were returned.",
+            (*_LABELS, "same"),
+            registry=self._registry,
+        )
+        self.deploys = Counter("tg_deploys", "Deploys, by how they ended.", ("name", "ended"), registry=self._registry)
+        self.memory = Gauge(
+            "tg_memory_bytes",
+            "Memory of a version's workers; what they share is divided among them.",
+            _LABELS,
+            registry=self._registry,
+        )
+        self.waiting = Gauge("tg_waiting_requests", "Requests without a worker yet.", _LABELS, registry=self._registry)
+        self.workers = Gauge("tg_workers", "Workers that serve.", _LABELS, registry=self._registry)
+        self._versions: dict[tuple[str, str], VersionMetrics] = {}
+
+    def of(self, name: str, version: str) -> VersionMetrics:
+        """The figures of a version."""
+        found = self._versions.get((name, version))
+        if found is None:
+            found = self._versions[name, version] = VersionMetrics(self, name, version)
+        return found
+
+    def all(self) -> Iterable[tuple[tuple[str, str], VersionMetrics]]:
+        """Those of all versions."""
+        return list(self._versions.items())
+
+    def end_second(self) -> None:
+        """Close the figures of this second, of all versions."""
+        for version in self._versions.values():
+            version.end_second()
+
+    def forget(self, name: str, version: str) -> None:
+        """Drop the figures of a version that is gone for good: a server that is deployed to for years must not grow."""
+        self._versions.pop((name, version), None)
+        labels = {"name": name, "version": version}
+        for metric in (self.requests, self.latency, self.shadow, self.memory, self.waiting, self.workers):
+            metric.remove_by_labels(labels)
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def memory_of(process_ids: Iterable[int]) -> int:
+    """Bytes that processes take, each page divided by the number of those who have it; 0 where the system does not tell."""
+    total = 0
+    for process_id in process_ids:
+        try:
+            with open(f"/proc/{process_id}/smaps_rollup", encoding="ascii") as file:
+                total += sum(1024 * int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except OSError:
+            continue
+    return total

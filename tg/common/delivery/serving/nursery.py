@@ -1,0 +1,148 @@
+"""The nursery: a process that has the common heavy imports, and forks the server's workers.
+
+A fork of it is ready in the time that a new interpreter takes to start, and shares the memory of what was imported before.
+One is in the server's own environment; a package whose requirements conflict with that has one in an environment of its own.
+It does nothing but this, in one thread, so that it can always be forked. Standard library alone.
+
+A command is a datagram of JSON; a `start` brings the descriptors of the child with it. What it tells is `imported`, `started`
+and `ended`. When the server is gone, its end of the socket is closed: the nursery ends, and all of its children with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["main"]
+
+_ROOM_BYTES = 64 * 1024
+
+
+def main(control: int, preload: Sequence[str]) -> None:
+    """Import `preload`, whatever of it is there, and fork until the other end of the socket `control` is closed."""
+    connection = socket.socket(fileno=control)
+    imported = [name for name in preload if _can_import(name)]
+    gc.collect()
+    gc.freeze()  # a collection in a fork would write into the pages that it shares
+    awake, woken = socket.socketpair()
+    for end in (awake, woken):
+        end.setblocking(False)
+    signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _tell(connection, {"told": "imported", "names": imported})
+    children: set[int] = set()
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    poll.register(awake, select.POLLIN)
+    while True:
+        ready = dict(poll.poll())
+        if awake.fileno() in ready:
+            _drain(awake)
+            _tell_ended(connection, children)
+        if connection.fileno() in ready and not _command(connection, children, (awake, woken)):
+            break
+    for child in children:
+        _kill(child)
+
+
+def _command(connection: socket.socket, children: set[int], own: Sequence[socket.socket]) -> bool:
+    text, descriptors, _, _ = socket.recv_fds(connection, _ROOM_BYTES, 8)
+    if not text:
+        return False
+    command = json.loads(text)
+    if command["do"] == "kill":
+        if command["child"] in children:  # not reaped yet, so the number is still this child's
+            _kill(command["child"])
+        return True
+    child = os.fork()
+    if child == 0:
+        _be_child(command, descriptors, (connection, *own))
+    for descriptor in descriptors:
+        os.close(descriptor)
+    children.add(child)
+    _tell(connection, {"told": "started", "number": command["number"], "child": child})
+    return True
+
+
+def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: Sequence[socket.socket]) -> None:
+    """Run the program of a command, and end this process whatever comes of it."""
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()  # a group of its own: what it starts ends with it
+        for end in not_its_own:
+            end.close()
+        channel, output = descriptors
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        gc.enable()
+        program = importlib.import_module(command["program"])
+        with socket.socket(fileno=channel) as connection:
+            program.main(connection, **command["arguments"])
+        status = 0
+    except BaseException:  # noqa: BLE001 this is the top of the child
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        os._exit(status)
+
+
+def _tell_ended(connection: socket.socket, children: set[int]) -> None:
+    while children:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if not child:
+            return
+        if child in children:
+            try:
+                os.killpg(child, signal.SIGKILL)  # what it has left behind
+            except OSError:
+                pass
+            children.remove(child)
+            _tell(connection, {"told": "ended", "child": child, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _kill(child: int) -> None:
+    for kill in (os.killpg, os.kill):  # the group is there only once the child has made it
+        try:
+            kill(child, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def _tell(connection: socket.socket, facts: dict[str, Any]) -> None:
+    try:
+        connection.send(json.dumps(facts).encode())
+    except OSError:  # nobody listens any more: the next command says so
+        pass
+
+
+def _drain(awake: socket.socket) -> None:
+    try:
+        while awake.recv(1024):
+            pass
+    except BlockingIOError:
+        pass
+
+
+def _can_import(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except Exception:  # noqa: BLE001 it is a head start, and nobody needs it
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""A replica: one worker of a version, as the server has it. Requests go in, answers come back in any number at once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from ..runtime.errors import WorkerEnded
+from .children import Child
+from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
+
+__all__ = ["FailedToStart", "Replica", "Request", "Tell"]
+
+_LAST_LINES = 50
+_NEW_SHARE = 0.1
+Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+class FailedToStart(Exception):
+    """A worker cannot serve: the package does not load, does not warm up, or answers wrongly. `log` is what it wrote."""
+
+    def __init__(self, reason: str, *, log: str = "") -> None:
+        super().__init__(reason)
+        self.log = log
+
+
+class Request(NamedTuple):
+    """What is asked of a job: the kind of frame, its body, and facts about it that the job's log and trace need."""
+
+    kind: int
+    body: bytes
+    facts: Mapping[str, Any]
+
+
+class Replica(asyncio.Protocol):
+    """Sends requests to a child that runs the program `worker` or `installation`, and tells what it logs."""
+
+    def __init__(self, child: Child, tell: Tell) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.child = child
+        self.ready: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self.on_answer: Callable[[], None] = lambda: None
+        self.seconds = 0.0
+        """What an answer takes the worker, about: a mean in which the last ones count most."""
+        self._tell = tell
+        self._answered_at = 0.0
+        self._reader = FrameReader()
+        self._answers: dict[int, tuple[asyncio.Future[Frame], float]] = {}
+        self._numbers = itertools.count(1)
+        self._to_send: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._unfinished = b""
+
+    @classmethod
+    async def of(cls, child: Child, tell: Tell) -> Replica:
+        """The replica of a child that has just been started."""
+        loop = asyncio.get_running_loop()
+        replica = cls(child, tell)
+        loop.add_reader(child.output, replica._take_output)
+        await loop.create_connection(lambda: replica, sock=child.channel)
+        return replica
+
+    @property
+    def process_id(self) -> int:
+        """That of the worker's process."""
+        return self.child.number
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it has not answered yet."""
+        return len(self._answers)
+
+    @property
+    def busy_since(self) -> float | None:
+        """When it began with the request that it is at, by the loop's clock; `None` when it has none."""
+        oldest = next(iter(self._answers.values()), None)
+        return None if oldest is None else max(oldest[1], self._answered_at)
+
+    def ask(self, request: Request, future: asyncio.Future[Frame]) -> None:
+        """Send a request. The future gets the answer, or `WorkerEnded` when the worker ends before."""
+        number = next(self._numbers) & 0xFFFFFFFF
+        self._answers[number] = future, self._loop.time()
+        if not self._to_send:  # what other requests add in this turn of the loop goes with it
+            self._loop.call_soon(self._flush)
+        self._to_send.append(pack(request.kind, number, request.body, facts=request.facts))
+
+    def fail_oldest(self, error: Exception) -> None:
+        """Raise an error for the request that it is at."""
+        future, _ = next(iter(self._answers.values()), (None, 0.0))
+        if future is not None and not future.done():
+            future.set_exception(error)
+
+    def end(self) -> None:
+        """Close its socket: it ends after what it is doing."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def last_lines(self) -> str:
+        """The end of what it wrote to stdout and stderr."""
+        return "\n".join(self._lines)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast(asyncio.Transport, transport)  # those of uvloop are of no class of asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        for frame in self._reader.frames_of(data):
+            if frame.kind == ANSWER:
+                future, asked_at = self._answers.pop(frame.number)
+                now = self._loop.time()
+                self.seconds += _NEW_SHARE * (now - max(asked_at, self._answered_at) - self.seconds)
+                self._answered_at = now
+                if not future.done():
+                    future.set_result(frame)
+                self.on_answer()
+            elif frame.kind in (STATE, LOG):
+                self._tell(frame.known())
+            elif self.ready.done():
+                continue
+            elif frame.kind == READY:
+                self.ready.set_result(frame.known())
+            elif frame.kind == FAILED:
+                facts = frame.known()
+                log = "\n".join(filter(None, (self.last_lines(), facts.get("traceback", ""))))
+                self.ready.set_exception(FailedToStart(facts["reason"], log=log))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`: the worker has ended, or was let go."""
+        self._ending = self._loop.create_task(self._tell_of_end())
+
+    async def _tell_of_end(self) -> None:
+        try:
+            code = await asyncio.wait_for(asyncio.shield(self.child.ended), 5)
+        except asyncio.TimeoutError:
+            self.child.kill()
+            code = await self.child.ended
+        self._take_output()
+        self._loop.remove_reader(self.child.output)
+        os.close(self.child.output)
+        how = "ended" if code is None else f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        said = self.last_lines()
+        if not self.ready.done():
+            self.ready.set_exception(FailedToStart(f"the worker {how} before it could answer", log=said))
+        self.ready.exception()  # nobody may have asked
+        for future, _ in self._answers.values():
+            if not future.done():
+                future.set_exception(WorkerEnded(f"the worker {how} meanwhile", exit_code=code, stderr=said))
+        self._answers.clear()
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._to_send))
+        self._to_send.clear()
+
+    def _take_output(self) -> None:
+        try:
+            data = os.read(self.child.output, 64 * 1024)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self.child.output)
+            return
+        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace")
+            self._lines.append(text)
+            self._tell({"level": "INFO", "logger": "output", "message": text})

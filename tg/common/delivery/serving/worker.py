@@ -1,0 +1,124 @@
+"""The worker of a served version: the program that loads the package, proves that it answers, and then answers.
+
+It does one request after the other, in its main thread. Requests that wait in its socket are taken in together, and answers
+that are ready within a millisecond are sent together. It ends when the server does.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import time
+import traceback
+from collections import deque
+from pathlib import Path
+
+from ..runtime.entry_point import EntryPoint
+from ..runtime.module_tree import ModuleTree
+from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
+from .service import Answer, Service, request_id
+
+__all__ = ["main"]
+
+_TOGETHER_SECONDS = 0.001
+_ROOM_BYTES = 256 * 1024
+
+
+def main(connection: socket.socket, *, folder: str) -> None:
+    """Serve the installed package whose folder `UID/` is given, until the other end is closed."""
+    logging.getLogger().addHandler(_LogToServer(connection))
+    try:
+        service = _loaded(connection, Path(folder))
+    except BaseException as error:  # noqa: BLE001 whatever keeps it from serving is the reason that is told
+        frames = traceback.format_exception(error)
+        reason = f"{type(error).__name__}: {error}"
+        connection.sendall(pack(FAILED, facts={"reason": reason, "traceback": "".join(frames)}))
+        return
+    try:
+        _serve(connection, service)
+    except ConnectionError:
+        pass
+
+
+def _loaded(connection: socket.socket, folder: Path) -> Service:
+    ModuleTree(folder.name, folder).take_over()
+    started = time.perf_counter()
+    connection.sendall(pack(STATE, facts={"state": "loading"}))
+    service = Service(EntryPoint.of_folder(folder))
+    loaded = time.perf_counter()
+    connection.sendall(pack(STATE, facts={"state": "warming"}))
+    service.warm_up()
+    samples = service.answer_samples()
+    seconds = {"loading": loaded - started, "warming": time.perf_counter() - loaded}
+    connection.sendall(pack(READY, facts={**service.describe(), "samples": samples, "seconds": seconds}))
+    return service
+
+
+def _serve(connection: socket.socket, service: Service) -> None:
+    reader = FrameReader()
+    waiting: deque[Frame] = deque()
+    answers: list[bytes] = []
+    sent = time.perf_counter()
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+
+    def take_in() -> bool:
+        data = connection.recv(_ROOM_BYTES)
+        waiting.extend(reader.frames_of(data))
+        return bool(data)
+
+    while True:
+        if not waiting:
+            if answers:
+                connection.sendall(b"".join(answers))
+                answers.clear()
+            if not take_in():
+                return
+            sent = time.perf_counter()
+            continue
+        if service.batch_size > 1:
+            until = time.perf_counter() + service.batch_window_seconds
+            while len(waiting) < service.batch_size:
+                left = until - time.perf_counter()
+                if not poll.poll(max(0.0, 1000 * left)):
+                    break
+                if not take_in():
+                    return
+            taken = [waiting.popleft() for _ in range(min(len(waiting), service.batch_size))]
+            answers += [_packed(frame, answer) for frame, answer in zip(taken, service.answer_batch(taken), strict=True)]
+        else:
+            frame = waiting.popleft()
+            answers.append(_packed(frame, service.answer(frame)))
+        if time.perf_counter() - sent > _TOGETHER_SECONDS:
+            connection.sendall(b"".join(answers))
+            answers.clear()
+            sent = time.perf_counter()
+
+
+def _packed(frame: Frame, answer: Answer) -> bytes:
+    return pack(ANSWER, frame.number, answer.body, status=answer.status, facts=answer.facts)
+
+
+class _LogToServer(logging.Handler):
+    """Lines of the log, to the server's own: it knows whose they are."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one line, with the id of the request that it is about."""
+        try:
+            text = record.getMessage()
+            if record.exc_info:
+                text = f"{text}\n{''.join(traceback.format_exception(*record.exc_info))}".rstrip()
+            facts = {
+                "level": record.levelname,
+                "logger": record.name,
+                "message": text,
+                "request_id": request_id.get(),
+            }
+            self._connection.sendall(pack(LOG, facts=facts))
+        except Exception:  # noqa: BLE001 the same as the handlers of `logging` do
+            self.handleError(record)
