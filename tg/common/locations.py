@@ -68,6 +68,11 @@ class Locations:
         return self.home / "runs"
 
     @property
+    def server(self) -> Path:
+        """What a server keeps: what is live, and its packages."""
+        return self.home / "server"
+
+    @property
     def trust(self) -> Path:
         """What tells whom to trust: the policy, what was made here, and what was accepted last."""
         return self.home / "trust"

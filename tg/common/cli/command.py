@@ -71,7 +71,100 @@ def _parser() -> argparse.ArgumentParser:
         "file", type=Path, nargs="?", help=f"{_default_key()} unless given; the private or the public file"
     )
     show.set_defaults(call=_show_key)
+
+    serve = verbs.add_parser("serve", help="serve packages over HTTP, and take new versions while it does")
+    serve.add_argument("--store", type=Path, metavar="DIR", help=f"what it keeps; {Loc.server} unless given")
+    serve.add_argument("--host", default="127.0.0.1", help="where requests are answered; %(default)s unless given")
+    serve.add_argument("--port", type=int, default=8000, help="%(default)s unless given")
+    serve.add_argument(
+        "--management-host", default="127.0.0.1", metavar="HOST", help="where deploys go; %(default)s unless given"
+    )
+    serve.add_argument("--management-port", type=int, default=8080, metavar="PORT", help="%(default)s unless given")
+    serve.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes of each version; %(default)s unless given"
+    )
+    serve.add_argument("--in-process", action="store_true", help="load packages into the server's own process")
+    serve.add_argument(
+        "--policy", type=Path, help="whose packages are accepted; the policy of this machine unless given"
+    )
+    serve.add_argument("--tokens", type=Path, help="who may do what; `tg token` writes it")
+    serve.add_argument("--certificate", type=Path, help="for TLS, a chain in PEM")
+    serve.add_argument("--certificate-key", type=Path, help="its private key, in PEM")
+    serve.add_argument("--access-log", action="store_true", help="a line for every request")
+    serve.set_defaults(call=_serve)
+
+    deploy = verbs.add_parser("deploy", help="give a package file to a server")
+    deploy.add_argument("file", type=Path)
+    deploy.add_argument(
+        "--mode", choices=("live", "canary", "shadow", "none"), default="live", help="which requests it gets"
+    )
+    deploy.add_argument(
+        "--share", type=int, default=10, metavar="PERCENT", help="of a canary; %(default)s unless given"
+    )
+    deploy.set_defaults(call=_deploy)
+
+    rollback = verbs.add_parser("rollback", help="let a server go back to the version before")
+    rollback.add_argument("name")
+    rollback.set_defaults(call=_roll_back)
+    for verb in (deploy, rollback):
+        verb.add_argument("--to", required=True, metavar="URL", help="the server's management port, http://host:8080")
+        verb.add_argument("--token", help="TG_TOKEN, or that of a server on this machine, unless given")
+
+    token = verbs.add_parser("token", help="make a token for a server; it is shown once")
+    token.add_argument("name", help="who gets it")
+    token.add_argument("--role", choices=("read", "infer", "deploy"), required=True)
+    token.add_argument("--tokens", type=Path, help=f"the file; {Loc.server / 'tokens.json'} unless given")
+    token.set_defaults(call=_new_token)
     return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        from ..delivery.serving.server import Server
+        from ..delivery.serving.settings import ServerSettings
+    except ModuleNotFoundError as error:
+        raise DeliveryError(
+            f"the server needs {error.name}, which is not installed. Install it with what else it needs: "
+            f"pip install 'training-grounds-delivery[serve]'."
+        ) from error
+    given = {
+        name: value for name, value in vars(arguments).items() if name not in ("call", "store") and value is not None
+    }
+    try:
+        settings = ServerSettings(**given, **({"folder": arguments.store.absolute()} if arguments.store else {}))
+    except ValueError as error:
+        raise DeliveryError(str(error)) from error
+    Server(settings).run()
+    return 0
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    from ..delivery.serving.client import ServerClient
+
+    done = ServerClient(arguments.to, token=arguments.token).deploy(
+        arguments.file, mode=arguments.mode, share=arguments.share
+    )
+    weights = ", ".join(f"{version} {weight} %" for version, weight in done["traffic"]["weights"].items())
+    print(
+        f"{done['name']} {done['version']} is ready after {1000 * done['seconds']['in all']:.0f} ms; requests go to {weights or 'none'}"
+    )
+    return 0
+
+
+def _roll_back(arguments: argparse.Namespace) -> int:
+    from ..delivery.serving.client import ServerClient
+
+    done = ServerClient(arguments.to, token=arguments.token).roll_back(arguments.name)
+    print(f"requests for {arguments.name} go to {', '.join(done['weights'])}")
+    return 0
+
+
+def _new_token(arguments: argparse.Namespace) -> int:
+    from ..delivery.serving.access import Access, Role
+
+    file = arguments.tokens or Loc.server / "tokens.json"
+    print(Access.new_token(file, arguments.name, Role[arguments.role.upper()]))
+    return 0
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

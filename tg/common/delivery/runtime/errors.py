@@ -15,6 +15,7 @@ DeliveryError
 ├── EngineProblem          the container engine cannot be reached, or refuses
 │   └── HostUnreachable        ssh cannot connect to the engine's host
 ├── RegistryProblem        a registry cannot be reached, or refuses
+├── ServerProblem          a server of packages cannot be reached, or refuses
 ├── MissingVariables       environment variables to propagate are not set
 ├── RunNotFound            no run of that id
 ├── RunFailed              a run ended without a result
@@ -63,6 +64,7 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunNotFound",
+    "ServerProblem",
     "StorageProblem",
     "TimeLimitReached",
     "TrustProblem",
@@ -186,6 +188,15 @@ class RegistryProblem(DeliveryError):
     def __init__(self, message: str, *, registry: str, status: int | None = None) -> None:
         super().__init__(message)
         self.registry = registry
+        self.status = status
+
+
+class ServerProblem(DeliveryError):
+    """Raised when a server of packages cannot be reached or refuses; `status` is its HTTP status, if it answered at all."""
+
+    def __init__(self, message: str, *, server: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.server = server
         self.status = status
 
 

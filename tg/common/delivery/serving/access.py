@@ -1,6 +1,6 @@
 """Access: bearer tokens (RFC 6750) and what each may do. The file has their digests only.
 
-    [{"name": "ci", "roles": ["deploy"], "sha256": "…"}]
+[{"name": "ci", "roles": ["deploy"], "sha256": "…"}]
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def _tokens_of(file: Path) -> list[Token]:
     except FileNotFoundError:
         return []
     if os.stat(file).st_mode & 0o022:
-        raise TrustProblem(f"{file} can be written by others than its owner (chmod 600 {file}), so its tokens are not accepted.")
+        raise TrustProblem(
+            f"{file} can be written by others than its owner (chmod 600 {file}), so its tokens are not accepted."
+        )
     try:
         tokens = msgspec.json.decode(text, type=list[Token])
         for token in tokens:

@@ -37,7 +37,9 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, *, limit: in
     return decoded(headers, b"".join(pieces), limit)
 
 
-async def write_body(headers: Mapping[bytes, bytes], receive: Receive, file: Path, *, limit: int, seconds: float) -> None:
+async def write_body(
+    headers: Mapping[bytes, bytes], receive: Receive, file: Path, *, limit: int, seconds: float
+) -> None:
     """Write a body into a new file; `seconds` are those between two pieces. Raises as `body_of`, and `OSError`."""
     _check_announced(headers, limit)
     with open(file, "xb") as opened:
@@ -62,7 +64,10 @@ def decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
     if encoding is None or encoding == b"identity":
         return body
     if encoding not in _WINDOW:
-        raise BadBody(f"content encoding {encoding.decode(errors='replace')!r} is not known here; gzip and deflate are", status=415)
+        raise BadBody(
+            f"content encoding {encoding.decode(errors='replace')!r} is not known here; gzip and deflate are",
+            status=415,
+        )
     unpacking = zlib.decompressobj(_WINDOW[encoding])
     try:
         text = unpacking.decompress(body, limit + 1)

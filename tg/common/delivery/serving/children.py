@@ -66,12 +66,17 @@ class Nurseries:
         self._nurseries: dict[str, _Nursery] = {}
         self._starting = asyncio.Lock()
 
-    async def start(self, program: str, arguments: Mapping[str, Any], *, python: str = sys.executable) -> Child:
-        """Start a program, the function `main` of a module, with an interpreter. Raises `WorkerEnded`."""
+    async def open(self, python: str = sys.executable) -> _Nursery:
+        """See to it that there is a nursery with that interpreter: starting the first child takes no longer than the next then."""
         async with self._starting:
             nursery = self._nurseries.get(python)
             if nursery is None or nursery.is_gone:
                 nursery = self._nurseries[python] = await self._new(python)
+            return nursery
+
+    async def start(self, program: str, arguments: Mapping[str, Any], *, python: str = sys.executable) -> Child:
+        """Start a program, the function `main` of a module, with an interpreter. Raises `WorkerEnded`."""
+        nursery = await self.open(python)
         return await nursery.start(program, arguments)
 
     def let_go(self, pythons: set[str]) -> None:
@@ -153,7 +158,9 @@ class _Nursery:
             socket.send_fds(self._control, [json.dumps(command).encode()], descriptors)
         except (OSError, ValueError) as error:
             self._lost()
-            raise WorkerEnded("the process that starts workers has ended. Try again.", exit_code=None, stderr="") from error
+            raise WorkerEnded(
+                "the process that starts workers has ended. Try again.", exit_code=None, stderr=""
+            ) from error
 
     def _told(self) -> None:
         while not self.is_gone:
@@ -189,7 +196,8 @@ class _Nursery:
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         error = WorkerEnded("the process that starts workers has ended. Try again.", exit_code=None, stderr="")
-        for future in (self.imported, *(child.started for child in self._waiting.values())):
+        futures: list[asyncio.Future[Any]] = [self.imported, *(child.started for child in self._waiting.values())]
+        for future in futures:
             if not future.done():
                 future.set_exception(error)
         for child in self._children.values():

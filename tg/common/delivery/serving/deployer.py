@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import sys
 import time
 from collections import deque
@@ -95,7 +94,7 @@ class Deployer:
 
     async def restore(self) -> None:
         """Serve again what the last server did."""
-        for name, version in list(self._registry.all()):
+        for _name, version in list(self._registry.all()):
             if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
                 version.state, version.reason = State.FAILED, "the server ended meanwhile"
         await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
@@ -193,7 +192,9 @@ class Deployer:
             "policy": str(self._settings.policy) if self._settings.policy else None,
         }
         replica = await Replica.of(await self._nurseries.start(_INSTALLATION, arguments), self._teller(deployment))
-        facts = await _within(replica.ready, replica, self._settings.loading_seconds, "installing it")
+        facts: Mapping[str, Any] = await _within(
+            replica.ready, replica, self._settings.loading_seconds, "installing it"
+        )
         deployment.seconds.update(facts["seconds"])
         return facts
 
@@ -228,7 +229,9 @@ class Deployer:
         tell = self._teller(deployment, name, record)
 
         async def start() -> Replica:
-            child = await self._nurseries.start(_WORKER, {"folder": record.folder}, python=record.python or sys.executable)
+            child = await self._nurseries.start(
+                _WORKER, {"folder": record.folder}, python=record.python or sys.executable
+            )
             replica = await Replica.of(child, tell)
             await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
             return replica
@@ -243,7 +246,9 @@ class Deployer:
         if deployment is not None:
             deployment.seconds.update(pool.description["seconds"])
             samples = pool.description["samples"]
-            deployment.say(f"{samples} recorded samples are answered as recorded" if samples else "it has no recorded samples")
+            deployment.say(
+                f"{samples} recorded samples are answered as recorded" if samples else "it has no recorded samples"
+            )
         self._pools[name, record.version] = pool
 
     async def _load(self, name: str, version: str) -> None:

@@ -23,7 +23,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ..runtime.errors import WorkerEnded
@@ -33,7 +34,7 @@ from .bodies import BadBody, body_of
 from .deployer import Deployer, Refused
 from .frames import JSON_CALL, TENSOR_CALL
 from .gateway import Gateway, NotServed
-from .openapi import documentation_page, openapi_of
+from .openapi import documentation_files, documentation_page, openapi_of
 from .pool import Overloaded, TookTooLong
 from .registry import Registry, State
 from .replica import Request
@@ -45,7 +46,12 @@ __all__ = ["inference_application"]
 _LOGGER = logging.getLogger("tg.server.request")
 _TRACE = (b"traceparent", b"tracestate", b"baggage")
 _EXTENSIONS = ["binary_tensor_data", "model_repository"]
-_STATES = {State.READY: "READY", State.FAILED: "UNAVAILABLE", State.UNLOADED: "UNAVAILABLE", State.DRAINING: "UNLOADING"}
+_STATES = {
+    State.READY: "READY",
+    State.FAILED: "UNAVAILABLE",
+    State.UNLOADED: "UNAVAILABLE",
+    State.DRAINING: "UNLOADING",
+}
 
 
 def inference_application(
@@ -79,6 +85,7 @@ def inference_application(
             Route("/v2/repository/models/{name}/unload", protocol.unload, methods=["POST"]),
             Route("/openapi.json", openapi),
             Route("/docs", documentation_page),
+            Mount("/docs/files", StaticFiles(directory=documentation_files())),
         ],
         exception_handlers={Refused: _refused, BadBody: _refused, NotServed: _not_served},
     )

@@ -56,5 +56,7 @@ def _python(connection: socket.socket, package: InstalledPackage) -> str:
     requirements = package.facts.requirements()
     if not requirements or unmet_requirements(package.facts) == ([], []):
         return sys.executable
-    connection.sendall(pack(STATE, facts={"state": "installing", "message": f"an environment with {', '.join(requirements)}"}))
+    connection.sendall(
+        pack(STATE, facts={"state": "installing", "message": f"an environment with {', '.join(requirements)}"})
+    )
     return str(python_of(environment_for(requirements, lock_of(package.facts, package.folder))))

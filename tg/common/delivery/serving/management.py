@@ -1,13 +1,13 @@
 """The application that those who run a server talk to: deploys, traffic, what is live, metrics, and the page.
 
-    GET    /status                              names, versions, states, traffic, the last seconds of each
-    POST   /packages[?mode=&share=]             a package file as the body: deploy it
-    GET    /deployments                         the last ones, with their logs
-    PUT    /names/NAME/traffic                  {"weights": {"1.0.0": 90, "1.1.0": 10}, "shadow": null}
-    POST   /names/NAME/rollback
-    POST   /names/NAME/versions/V/load, /names/NAME/versions/V/unload
-    GET    /names/NAME/difference?before=&after=
-    GET    /metrics, /health/live, /health/ready
+GET    /status                              names, versions, states, traffic, the last seconds of each
+POST   /packages[?mode=&share=]             a package file as the body: deploy it
+GET    /deployments                         the last ones, with their logs
+PUT    /names/NAME/traffic                  {"weights": {"1.0.0": 90, "1.1.0": 10}, "shadow": null}
+POST   /names/NAME/rollback
+POST   /names/NAME/versions/V/load, /names/NAME/versions/V/unload
+GET    /names/NAME/difference?before=&after=
+GET    /metrics, /health/live, /health/ready
 """
 
 from __future__ import annotations

@@ -73,9 +73,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "tg_requests", "Requests answered.", (*_LABELS, "status"), registry=self._registry
-        )
+        self.requests = Counter("tg_requests", "Requests answered.", (*_LABELS, "status"), registry=self._registry)
         self.latency = Histogram(
             "tg_request_seconds",
             "From the whole request to the whole answer.",

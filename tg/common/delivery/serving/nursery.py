@@ -10,6 +10,7 @@ and `ended`. When the server is gone, its end of the socket is closed: the nurse
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -20,10 +21,12 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["main"]
 
+_OURS = __name__.rpartition(".")[0]
 _ROOM_BYTES = 64 * 1024
 
 
@@ -96,10 +99,8 @@ def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: 
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
         os._exit(status)
 
 
@@ -109,27 +110,21 @@ def _tell_ended(connection: socket.socket, children: set[int]) -> None:
         if not child:
             return
         if child in children:
-            try:
+            with suppress(OSError):
                 os.killpg(child, signal.SIGKILL)  # what it has left behind
-            except OSError:
-                pass
             children.remove(child)
             _tell(connection, {"told": "ended", "child": child, "status": os.waitstatus_to_exitcode(status)})
 
 
 def _kill(child: int) -> None:
     for kill in (os.killpg, os.kill):  # the group is there only once the child has made it
-        try:
+        with contextlib.suppress(OSError):
             kill(child, signal.SIGKILL)
-        except OSError:
-            pass
 
 
 def _tell(connection: socket.socket, facts: dict[str, Any]) -> None:
-    try:
+    with suppress(OSError):  # nobody listens any more: the next command says so
         connection.send(json.dumps(facts).encode())
-    except OSError:  # nobody listens any more: the next command says so
-        pass
 
 
 def _drain(awake: socket.socket) -> None:
@@ -142,7 +137,9 @@ def _drain(awake: socket.socket) -> None:
 
 def _can_import(name: str) -> bool:
     try:
-        importlib.import_module(name)
+        module = importlib.import_module(name)
+        if name.startswith(_OURS):
+            getattr(module, "prepare", bool)()
     except Exception:  # noqa: BLE001 it is a head start, and nobody needs it
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -10,8 +11,24 @@ from starlette.responses import HTMLResponse, Response
 
 from .gateway import Route
 
-__all__ = ["documentation_page", "openapi_of"]
+__all__ = ["documentation_files", "documentation_page", "openapi_of"]
 
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>What is served here</title>
+<link rel="stylesheet" href="docs/files/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="docs/files/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true})</script>
+</body>
+</html>
+"""
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
 
 
@@ -40,20 +57,35 @@ def openapi_of(routes: Mapping[str, Route], *, secured: bool) -> dict[str, Any]:
 
 
 def documentation_page(request: Request) -> Response:
-    """A page to read and to try it."""
+    """A page to read it, and to try it."""
     return HTMLResponse(_PAGE)
+
+
+def documentation_files() -> Path:
+    """The folder with what that page shows it with, Swagger UI."""
+    from swagger_ui_bundle import swagger_ui_path
+
+    return Path(swagger_ui_path)
 
 
 def _operation(name: str, version: str, documentation: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     summary, _, rest = documentation.partition("\n")
-    failed = {"description": "Why not", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    failed = {
+        "description": "Why not",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
     return {
         "operationId": name,
         "summary": summary or name,
         "description": rest.strip() or f"Version {version} is live.",
         "tags": [name],
         "parameters": [
-            {"name": "X-TG-Version", "in": "header", "schema": {"type": "string"}, "description": "ask for one version"},
+            {
+                "name": "X-TG-Version",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "ask for one version",
+            },
             {"name": "X-TG-Key", "in": "header", "schema": {"type": "string"}, "description": "stay with one version"},
         ],
         "requestBody": {"content": {"application/json": {"schema": schema["arguments"]}}},
@@ -68,10 +100,9 @@ def _renamed(found: Any, name: str) -> Any:
     """A schema whose references are to the definitions of this name: two jobs may both have a `Flight`."""
     if isinstance(found, dict):
         return {
-            key: value.replace("#/components/schemas/", f"#/components/schemas/{name}.") if key == "$ref" else _renamed(value, name)
+            key: value.replace("#/components/schemas/", f"#/components/schemas/{name}.")
+            if key == "$ref"
+            else _renamed(value, name)
             for key, value in found.items()
         }
     return [_renamed(one, name) for one in found] if isinstance(found, list) else found
-
-
-_PAGE = "<!doctype html><title>API</title>"

@@ -9,7 +9,6 @@ import resource
 import shutil
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -78,6 +77,7 @@ class Server:
             loop.add_signal_handler(number, self.stop)
         seconds = loop.create_task(_end_seconds(metrics))
         serving = [loop.create_task(listener.serve()) for listener in listeners]
+        await nurseries.open()
         restoring = loop.create_task(deployer.restore())
         stopping = loop.create_task(self._stopping.wait())
         try:
@@ -144,4 +144,4 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
-    return uvloop.new_event_loop()  # type: ignore[no-any-return]
+    return uvloop.new_event_loop()

@@ -211,7 +211,9 @@ def _is_same(answer: Any, recorded: Any) -> bool:
     if hasattr(answer, "tolist"):
         answer = answer.tolist()
     if isinstance(recorded, float) and isinstance(answer, (int, float)):
-        return math.isclose(answer, recorded, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(answer) and math.isnan(recorded))
+        return math.isclose(answer, recorded, rel_tol=1e-6, abs_tol=1e-9) or (
+            math.isnan(answer) and math.isnan(recorded)
+        )
     if isinstance(recorded, (list, tuple)) and isinstance(answer, (list, tuple)):
         return len(recorded) == len(answer) and all(map(_is_same, answer, recorded))
     if isinstance(recorded, dict) and isinstance(answer, dict):

@@ -22,7 +22,7 @@ class ServerSettings:
     `policy` is a file that says whose packages are accepted; the machine's policy unless given. `tokens` is a file of tokens.
     """
 
-    folder: Path = field(default_factory=lambda: Loc.home / "server")
+    folder: Path = field(default_factory=lambda: Loc.server)
     host: str = "127.0.0.1"
     port: int = 8000
     management_host: str = "127.0.0.1"

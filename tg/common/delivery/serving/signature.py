@@ -12,8 +12,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-import pydantic
 import pydantic_core
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 __all__ = ["InvalidArguments", "JobSignature", "is_array", "is_scalar"]
 
@@ -42,17 +43,19 @@ class JobSignature:
             if parameter.kind is parameter.VAR_KEYWORD:
                 others = True
             elif parameter.kind is parameter.POSITIONAL_ONLY:
-                raise TypeError(f"its parameter {name!r} can be given by position only. Take the `/` out of its signature.")
+                raise TypeError(
+                    f"its parameter {name!r} can be given by position only. Take the `/` out of its signature."
+                )
             elif parameter.kind is not parameter.VAR_POSITIONAL and name not in given:
                 self.hints[name] = hints.get(name, Any)
                 default = ... if parameter.default is parameter.empty else parameter.default
                 # The name of a parameter may be one that pydantic keeps for itself.
-                fields[f"field_{len(fields)}"] = (_checked(self.hints[name]), pydantic.Field(default, alias=name))
+                fields[f"field_{len(fields)}"] = (_checked(self.hints[name]), Field(default, alias=name))
         self._names = {field: info[1].alias for field, info in fields.items()}
         self._takes_others = others
-        self._model = pydantic.create_model(
+        self._model = create_model(
             "Arguments",
-            __config__=pydantic.ConfigDict(
+            __config__=ConfigDict(
                 extra="allow" if others else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
             ),
             **fields,
@@ -63,14 +66,14 @@ class JobSignature:
         """The arguments that a JSON object says; an empty body says none. Raises `InvalidArguments`."""
         try:
             return self._named(self._model.__pydantic_validator__.validate_json(body or b"{}"))
-        except pydantic.ValidationError as error:
+        except ValidationError as error:
             raise _invalid(error) from None
 
     def arguments_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The same of Python's values."""
         try:
             return self._named(self._model.__pydantic_validator__.validate_python(dict(values)))
-        except pydantic.ValidationError as error:
+        except ValidationError as error:
             raise _invalid(error) from None
 
     def json_of(self, answer: Any) -> bytes:
@@ -87,7 +90,7 @@ class JobSignature:
         arguments = self._model.model_json_schema(ref_template=_KEEPS_NAMES, by_alias=True)
         try:
             answer = self._answer.json_schema(mode="serialization", ref_template=_KEEPS_NAMES) if self._answer else {}
-        except pydantic.errors.PydanticInvalidForJsonSchema:
+        except PydanticInvalidForJsonSchema:
             answer = {}
         definitions = {**arguments.pop("$defs", {}), **answer.pop("$defs", {})}
         return {"arguments": arguments, "answer": answer, "definitions": definitions}
@@ -116,7 +119,7 @@ def _parameters(call: Callable[..., Any]) -> list[tuple[str, inspect.Parameter]]
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
-    target = call if inspect.ismethod(call) or inspect.isfunction(call) else getattr(type(call), "__call__", call)
+    target = call if inspect.ismethod(call) or inspect.isfunction(call) else type(call).__call__
     try:
         return typing.get_type_hints(target, include_extras=True)
     except Exception:  # noqa: BLE001 hints can name anything, and what only a type checker imports
@@ -126,21 +129,21 @@ def _hints(call: Callable[..., Any]) -> dict[str, Any]:
 def _checked(hint: Any) -> Any:
     """A hint that pydantic can check: arrays and tables are made of what JSON has."""
     if is_array(hint):
-        return Annotated[Any, pydantic.BeforeValidator(sys.modules["numpy"].asarray), pydantic.WithJsonSchema({"type": "array"})]
+        return Annotated[Any, BeforeValidator(sys.modules["numpy"].asarray), WithJsonSchema({"type": "array"})]
     pandas = sys.modules.get("pandas")
     if pandas is not None and hint is pandas.DataFrame:
-        schema = pydantic.WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]})
-        return Annotated[Any, pydantic.BeforeValidator(pandas.DataFrame), schema]
+        schema = WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]})
+        return Annotated[Any, BeforeValidator(pandas.DataFrame), schema]
     try:
-        pydantic.TypeAdapter(hint).json_schema()
+        TypeAdapter(hint).json_schema()
     except Exception:  # noqa: BLE001 classes may raise what they like when they are asked for a schema
         return Any
     return hint
 
 
-def _adapter(hint: Any) -> pydantic.TypeAdapter[Any] | None:
+def _adapter(hint: Any) -> TypeAdapter[Any] | None:
     checked = Any if hint is Any else _checked(hint)
-    return None if checked is Any or typing.get_origin(checked) is Annotated else pydantic.TypeAdapter(checked)
+    return None if checked is Any or typing.get_origin(checked) is Annotated else TypeAdapter(checked)
 
 
 def _plain(value: Any) -> Any:
@@ -149,10 +152,15 @@ def _plain(value: Any) -> Any:
         return value.to_dict("records")
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"the job gives {type(value)}, which JSON has nothing for. Return plain values, a dataclass or an array.")
+    raise TypeError(
+        f"the job gives {type(value)}, which JSON has nothing for. Return plain values, a dataclass or an array."
+    )
 
 
-def _invalid(error: pydantic.ValidationError) -> InvalidArguments:
+def _invalid(error: ValidationError) -> InvalidArguments:
     return InvalidArguments(
-        [{"place": list(one["loc"]), "problem": one["msg"]} for one in error.errors(include_url=False, include_input=False)]
+        [
+            {"place": list(one["loc"]), "problem": one["msg"]}
+            for one in error.errors(include_url=False, include_input=False)
+        ]
     )

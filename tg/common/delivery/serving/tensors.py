@@ -57,9 +57,13 @@ def arguments_of(
             size = tensor.get("parameters", {}).get("binary_data_size")
             given = tensor["data"] if size is None else None
         except (KeyError, TypeError, ValueError) as error:
-            raise _problem(("inputs", place), f"a tensor has name, shape, datatype and data; {error} is not right") from None
+            raise _problem(
+                ("inputs", place), f"a tensor has name, shape, datatype and data; {error} is not right"
+            ) from None
         if datatype != "BYTES" and datatype not in _FORMATS:
-            raise _problem(("inputs", name), f"datatype {datatype!r} is not known here; these are: BYTES, {', '.join(_FORMATS)}")
+            raise _problem(
+                ("inputs", name), f"datatype {datatype!r} is not known here; these are: BYTES, {', '.join(_FORMATS)}"
+            )
         if size is None:
             flat = _flat(given)
         else:
@@ -68,7 +72,9 @@ def arguments_of(
             flat = _elements(rest[:size], datatype, name)
             rest = rest[size:]
         if len(flat) != math.prod(shape):
-            raise _problem(("inputs", name), f"shape {shape} has {math.prod(shape)} elements, and {len(flat)} are given")
+            raise _problem(
+                ("inputs", name), f"shape {shape} has {math.prod(shape)} elements, and {len(flat)} are given"
+            )
         values[name] = (flat, datatype, shape)
     if len(rest):
         raise _problem((), f"{len(rest)} bytes are left in the body that belong to no input")
@@ -79,7 +85,9 @@ def outputs_of(answer: Any, request: Mapping[str, Any], name: str, version: str)
     """The body of an answer, and how many bytes of it are JSON where it has binary tensors."""
     wanted = {one["name"]: one.get("parameters", {}).get("binary_data") for one in request.get("outputs", ())}
     all_binary = request.get("parameters", {}).get("binary_data_output", False)
-    named = answer if isinstance(answer, dict) and answer and all(map(_is_tensor, answer.values())) else {"output": answer}
+    named = (
+        answer if isinstance(answer, dict) and answer and all(map(_is_tensor, answer.values())) else {"output": answer}
+    )
     outputs, binary = [], []
     for key, value in named.items():
         if wanted and key not in wanted:
@@ -96,7 +104,9 @@ def outputs_of(answer: Any, request: Mapping[str, Any], name: str, version: str)
         outputs.append(output)
     missing = set(wanted) - set(named)
     if missing:
-        raise _problem(("outputs",), f"the job gives no {', '.join(sorted(missing))}; it gives {', '.join(sorted(named))}")
+        raise _problem(
+            ("outputs",), f"the job gives no {', '.join(sorted(missing))}; it gives {', '.join(sorted(named))}"
+        )
     head = {"model_name": name, "model_version": version, "outputs": outputs}
     if "id" in request:
         head["id"] = request["id"]
@@ -117,7 +127,9 @@ def _by_parameter(values: Mapping[str, Any], signature: JobSignature) -> dict[st
     hints = signature.hints
     if len(values) == 1 and len(hints) == 1 and not values.keys() & hints.keys():
         values = dict(zip(hints, values.values(), strict=True))  # its name is the client's own affair then
-    return {name: _value(*tensor, hints.get(name, Any)) for name, tensor in values.items()}
+    return {
+        name: _value(flat, datatype, shape, hints.get(name, Any)) for name, (flat, datatype, shape) in values.items()
+    }
 
 
 def _value(flat: Any, datatype: str, shape: list[int], hint: Any) -> Any:
@@ -187,7 +199,7 @@ def _tensor(value: Any, key: str) -> tuple[Any, str, list[int]]:
     flat = _flat(list(value) if isinstance(value, tuple) else value)
     shape = _shape(value) or [1]
     for kind, datatype in ((bool, "BOOL"), (int, "INT64"), ((int, float), "FP64"), ((str, bytes), "BYTES")):
-        if all(isinstance(one, kind) for one in flat):  # type: ignore[arg-type]
+        if all(isinstance(one, kind) for one in flat):
             return [one.decode() if isinstance(one, bytes) else one for one in flat], datatype, shape
     raise TypeError(
         f"the job gives {type(value)} for {key!r}, which is no tensor. Return arrays, lists of numbers or texts, or a dict of "

@@ -12,17 +12,24 @@ import socket
 import time
 import traceback
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from ..runtime.entry_point import EntryPoint
 from ..runtime.module_tree import ModuleTree
 from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
 from .service import Answer, Service, request_id
+from .signature import JobSignature
 
-__all__ = ["main"]
+__all__ = ["main", "prepare"]
 
 _TOGETHER_SECONDS = 0.001
 _ROOM_BYTES = 256 * 1024
+
+
+def prepare() -> None:
+    """Do once in a nursery what would be done in each of its forks: the first signature imports, and looks for plug-ins."""
+    JobSignature(lambda value: value).schema()
 
 
 def main(connection: socket.socket, *, folder: str) -> None:
@@ -35,10 +42,8 @@ def main(connection: socket.socket, *, folder: str) -> None:
         reason = f"{type(error).__name__}: {error}"
         connection.sendall(pack(FAILED, facts={"reason": reason, "traceback": "".join(frames)}))
         return
-    try:
+    with suppress(ConnectionError):
         _serve(connection, service)
-    except ConnectionError:
-        pass
 
 
 def _loaded(connection: socket.socket, folder: Path) -> Service:
@@ -86,7 +91,9 @@ def _serve(connection: socket.socket, service: Service) -> None:
                 if not take_in():
                     return
             taken = [waiting.popleft() for _ in range(min(len(waiting), service.batch_size))]
-            answers += [_packed(frame, answer) for frame, answer in zip(taken, service.answer_batch(taken), strict=True)]
+            answers += [
+                _packed(frame, answer) for frame, answer in zip(taken, service.answer_batch(taken), strict=True)
+            ]
         else:
             frame = waiting.popleft()
             answers.append(_packed(frame, service.answer(frame)))

@@ -1,0 +1,73 @@
+"""The client of a server's management port: what `tg deploy` and its like do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...locations import Loc
+from ..runtime.errors import ServerProblem
+
+__all__ = ["ServerClient"]
+
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 600
+
+
+class ServerClient:
+    """Talks to one server. Raises `ServerProblem` for whatever it refuses, and when it cannot be reached."""
+
+    def __init__(self, address: str, *, token: str | None = None) -> None:
+        """`address` is like `http://host:8080`. Without a `token` it is that of `TG_TOKEN`, or of a server on this machine."""
+        self._address = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
+        self._token = token or os.environ.get("TG_TOKEN") or _token_here()
+
+    def deploy(self, file: Path, *, mode: str = "live", share: int = 10) -> dict[str, Any]:
+        """Deploy a package file; see `Deployer.deploy`. What the server answers: its version, its log, how long it took."""
+        try:
+            with open(file, "rb") as opened:
+                return self._ask("POST", "/packages", data=opened, params={"mode": mode, "share": share})
+        except OSError as error:
+            raise ServerProblem(f"{file} cannot be read: {error.strerror}.", server=self._address) from error
+
+    def roll_back(self, name: str) -> dict[str, Any]:
+        """Give the requests of a name back to the version that had them before. The traffic that is then."""
+        return self._ask("POST", f"/names/{name}/rollback")
+
+    def direct(self, name: str, weights: Mapping[str, int], shadow: str | None = None) -> dict[str, Any]:
+        """Give the requests of a name to versions by weight. The traffic that is then."""
+        return self._ask("PUT", f"/names/{name}/traffic", json={"weights": dict(weights), "shadow": shadow})
+
+    def status(self) -> dict[str, Any]:
+        """What is served."""
+        return self._ask("GET", "/status")
+
+    def _ask(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        import requests
+
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        timeout = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+        try:
+            answer = requests.request(method, self._address + path, headers=headers, timeout=timeout, **given)
+        except requests.RequestException as error:
+            raise ServerProblem(
+                f"{self._address} does not answer. Is `tg serve` running there, and is this its management port?",
+                server=self._address,
+            ) from error
+        if answer.ok:
+            return dict(answer.json())
+        try:
+            reason = answer.json()["error"]
+        except (ValueError, KeyError):
+            reason = answer.text[:500]
+        raise ServerProblem(f"{self._address} refuses it: {reason}", server=self._address, status=answer.status_code)
+
+
+def _token_here() -> str | None:
+    """The token that a server of this user has made on this machine."""
+    try:
+        return (Loc.server / "token").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
