@@ -9,4 +9,5 @@ The rooms, from the ground up; each imports only from those before it:
 - `images`: images of packages: composed, pushed, loaded
 - `delivery`: making packages and installing them; containering
 - `execution`: running packages here, in clean processes, in containers, on servers
+- `serving`: packages behind HTTP, new versions taken in while they answer
 """
