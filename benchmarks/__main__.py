@@ -9,7 +9,7 @@ from pathlib import Path
 from . import report
 from .samples import Measure
 
-OURS = ("packages", "arrays", "imports", "checks", "isolation", "relocating")
+OURS = ("packages", "arrays", "imports", "checks", "isolation", "relocating", "serving")
 OTHERS = ("peers", "versions")
 CONTAINERS = ("images", "runs")
 """They need an engine, an ssh server and a registry, which `scripts/services` starts."""
