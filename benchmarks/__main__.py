@@ -10,7 +10,7 @@ from . import report
 from .samples import Measure
 
 OURS = ("packages", "arrays", "imports", "checks", "isolation", "relocating", "serving")
-OTHERS = ("peers", "versions")
+OTHERS = ("peers", "versions", "servers")
 CONTAINERS = ("images", "runs")
 """They need an engine, an ssh server and a registry, which `scripts/services` starts."""
 PARTS = (*OURS, *OTHERS, *CONTAINERS)
