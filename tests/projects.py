@@ -31,7 +31,9 @@ class Project:
     def environment(self, *, with_project: bool = True, with_delivery: bool = True) -> dict[str, str]:
         paths = [str(self.folder)] * with_project + [str(REPOSITORY)] * with_delivery
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TG_", "PYTHONPATH"))}
-        return {**kept, "TG_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(paths)}
+        # Bytecode goes by seconds and size, and a test writes a module twice within a second.
+        ours = {"TG_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, **ours}
 
     def run(
         self,
