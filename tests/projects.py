@@ -12,12 +12,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Project:
-    """Somebody's project: `tg/` and whatever lies beside it, a TG_HOME of its own, and an empty folder to run in."""
+    """Somebody's project: `tg/` and whatever lies beside it, a TG_HOME of its own, and an empty folder to run in.
+
+    `checked` is said of the packages that `deliver` makes: whether they are loaded once before they are written.
+    """
 
     def __init__(self, base: Path) -> None:
         self.folder = base / "myproject"
         self.home = base / "home"
         self.elsewhere = base / "elsewhere"
+        self.checked = True
         for folder in (self.folder / "tg", self.elsewhere):
             folder.mkdir(parents=True)
 
@@ -77,6 +81,7 @@ from {module} import *
 from tg.common.delivery.delivery import DependencyList, Packaging
 packaging = Packaging({name!r}, {version!r}, dict(job={expression}))
 packaging.silent = True
+packaging.checked = {self.checked}
 {settings}
 print(packaging.make_package().package_location)
 """,

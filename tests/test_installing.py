@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from projects import REPOSITORY, Project
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def install(project: Project, file: Path, more: str = "", *, fails: bool = False, python: str = sys.executable) -> str:
     code = f"""
