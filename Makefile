@@ -4,6 +4,8 @@
 SHELL := /bin/sh
 PYTHON ?=
 SET_UP := requirements/dev.lock pyproject.toml scripts/setup scripts/find-python
+# Bytecode is kept: what one target has compiled, the processes of the next need not.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## This list

@@ -44,6 +44,15 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+@pytest.fixture
+def unchecked(project: Project) -> None:
+    """For tests of what is done with a package, not of how it is made: none is loaded once before it is written.
+
+    That is a process more for each, and some hundred tests make one. A test that loads the package sees what the check would.
+    """
+    project.checked = False
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the user's packages and store."""

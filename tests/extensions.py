@@ -55,17 +55,24 @@ def _compiler() -> str | Missing:
 
 def build(file: Path, source: str, *options: str) -> Path:
     """Compile C source to a shared library. Without a compiler the test is skipped, as `given` does."""
-    compiler = given(_compiler())
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", suffix=".c") as written:
-        written.write(source)
-        written.flush()
+    file.write_bytes(_compiled(given(_compiler()), source, options))
+    file.chmod(0o755)
+    return file
+
+
+@functools.cache
+def _compiled(compiler: str, source: str, options: tuple[str, ...]) -> bytes:
+    """The library; most tests want the same one."""
+    with tempfile.TemporaryDirectory() as folder:
+        written, library = Path(folder, "source.c"), Path(folder, "library")
+        written.write_text(source, "utf-8")
         flags = ["-shared", "-fPIC", "-O1", *_system_flags(), f"-I{sysconfig.get_path('include')}"]
         done = subprocess.run(
-            [compiler, *flags, written.name, "-o", str(file), *options], capture_output=True, text=True, timeout=120
+            [compiler, *flags, str(written), "-o", str(library), *options], capture_output=True, text=True, timeout=120
         )
-    assert done.returncode == 0, done.stderr
-    return file
+        assert done.returncode == 0, done.stderr
+        return library.read_bytes()
 
 
 def extension(

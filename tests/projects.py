@@ -12,12 +12,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Project:
-    """Somebody's project: `tg/` and whatever lies beside it, a TG_HOME of its own, and an empty folder to run in."""
+    """Somebody's project: `tg/` and whatever lies beside it, a TG_HOME of its own, and an empty folder to run in.
+
+    `checked` is said of the packages that `deliver` makes: whether they are loaded once before they are written.
+    """
 
     def __init__(self, base: Path) -> None:
         self.folder = base / "myproject"
         self.home = base / "home"
         self.elsewhere = base / "elsewhere"
+        self.checked = True
         for folder in (self.folder / "tg", self.elsewhere):
             folder.mkdir(parents=True)
 
@@ -31,7 +35,9 @@ class Project:
     def environment(self, *, with_project: bool = True, with_delivery: bool = True) -> dict[str, str]:
         paths = [str(self.folder)] * with_project + [str(REPOSITORY)] * with_delivery
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TG_", "PYTHONPATH"))}
-        return {**kept, "TG_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(paths)}
+        # Bytecode goes by seconds and size, and a test writes a module twice within a second.
+        ours = {"TG_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, **ours}
 
     def run(
         self,
@@ -75,6 +81,7 @@ from {module} import *
 from tg.common.delivery.delivery import DependencyList, Packaging
 packaging = Packaging({name!r}, {version!r}, dict(job={expression}))
 packaging.silent = True
+packaging.checked = {self.checked}
 {settings}
 print(packaging.make_package().package_location)
 """,

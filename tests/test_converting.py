@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from projects import REPOSITORY, Project
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 SHAPES = """
 import enum
 from dataclasses import dataclass, field

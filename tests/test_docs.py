@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from environments import make_environment
 from projects import REPOSITORY, Project
 
 COMMON = REPOSITORY / "tg/common"
@@ -134,7 +135,7 @@ def comparable(text: str, *folders: Path) -> list[str]:
 def commands(tmp_path: Path) -> dict[str, str]:
     """The environment of shell commands: `python` and `pip` of an environment with nothing in it, and no index."""
     folder = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    make_environment(folder)
     path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
     return {"PATH": path, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from environments import make_environment
 from projects import REPOSITORY, Project
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def install(project: Project, file: Path, more: str = "", *, fails: bool = False, python: str = sys.executable) -> str:
@@ -109,8 +112,7 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        self.python = str(folder / "bin/python")
+        self.python = str(make_environment(folder))
         site = next(folder.glob("lib/python*/site-packages"))
         (site / "delivery.pth").write_text(str(REPOSITORY))
         self.pip("install", "packaging")

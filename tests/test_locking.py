@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from environments import make_environment
 from projects import Project
 from wheels import write_wheel
 
@@ -84,7 +85,7 @@ def test_what_a_process_installs_is_proved_by_the_lock_s_hashes(
 def test_what_is_missing_in_this_process_is_installed_as_locked(locked: Locked, project: Project, index: Path) -> None:
     file = locked()
     made = project.elsewhere / "venv"
-    project.run(f"import venv; venv.create({str(made)!r}, with_pip=True)")
+    make_environment(made)
     printed = project.run(
         f"""
         from tg.common.delivery.delivery import install_package_and_get_loader

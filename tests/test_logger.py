@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from projects import Project
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def test_lines_go_to_the_output_in_the_format_of_the_page_when_nothing_is_configured(project: Project) -> None:

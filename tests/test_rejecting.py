@@ -15,6 +15,8 @@ from tg.common.delivery.delivery.wheel import Member, WheelReader
 from tg.common.delivery.runtime.errors import IncompatiblePackage, PackageRejected
 from tg.common.delivery.trust import Policy
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.fixture
 def file(project: Project) -> Path:

@@ -13,6 +13,8 @@ from projects import Project
 
 from tg.common.delivery.delivery.store import Store
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def run_package(project: Project, file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     package = Store().install(file)

@@ -21,6 +21,8 @@ from tg.common.delivery.delivery import install_package_and_get_loader, uninstal
 from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.runtime.running import main
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Here = Callable[..., int]
 
 

@@ -15,6 +15,8 @@ from tg.common.delivery.delivery import list_installed, prune
 from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.runtime.errors import PackageNotFound, PackageRejected
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def test_an_installed_package_is_the_wheel_unpacked(project: Project) -> None:
     file = project.deliver()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from projects import Project
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 LATE_JOB = """
 class Job:
     def run(self):

@@ -32,7 +32,7 @@ Deliver = Callable[..., Path]
 
 
 @pytest.fixture
-def deliver(project: Project) -> Iterator[Deliver]:
+def deliver(project: Project, unchecked: None) -> Iterator[Deliver]:
     """Make a package of a job whose `run` has this body."""
     made = 0
 

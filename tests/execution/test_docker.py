@@ -38,7 +38,7 @@ Deliver = Callable[..., Path]
 
 
 @pytest.fixture
-def deliver(project: Project) -> Deliver:
+def deliver(project: Project, unchecked: None) -> Deliver:
     """Make a package of a job whose `run` has this body."""
 
     def deliver(body: str, version: str = "1.0.0", **options: Any) -> Path:

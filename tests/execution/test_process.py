@@ -42,7 +42,7 @@ FOREVER = "import time\n" + UP + "while True: time.sleep(0.01)"
 
 
 @pytest.fixture
-def deliver(project: Project) -> Deliver:
+def deliver(project: Project, unchecked: None) -> Deliver:
     """Make a package of a job whose `run` has this body."""
 
     def deliver(body: str, version: str = "1.0.0", **options: Any) -> Path:

@@ -26,6 +26,8 @@ from tg.common.delivery.delivery.wheel import Member, WheelReader
 from tg.common.delivery.runtime.errors import DeliveryError, PackageRejected
 from tg.common.delivery.trust import Policy
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Members = list[Member]
 
 

@@ -44,7 +44,7 @@ return "done"
 
 
 @pytest.fixture
-def deliver(project: Project) -> Deliver:
+def deliver(project: Project, unchecked: None) -> Deliver:
     """Make a package of a job whose `run` has this body."""
 
     def deliver(body: str, version: str = "1.0.0") -> Path:

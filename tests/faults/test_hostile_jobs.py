@@ -25,7 +25,7 @@ Deliver = Callable[..., Path]
 
 
 @pytest.fixture
-def deliver(project: Project) -> Deliver:
+def deliver(project: Project, unchecked: None) -> Deliver:
     """Make a package of a job whose `run` has this body."""
 
     def deliver(body: str, *, before: str = "") -> Path:

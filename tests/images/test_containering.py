@@ -20,6 +20,8 @@ from tg.common.delivery.images.pushing import RegistryPusher
 from tg.common.delivery.runtime.errors import DependencyProblem, EngineProblem, ImageProblem, InvalidName
 from tg.common.delivery.trust import Policy
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}"
 
 

@@ -33,7 +33,7 @@ def shared_environments(tmp_path: Path, _environments: Path) -> None:
 
 
 @pytest.fixture
-def isolate(project: Project, shared_environments: None) -> Iterator[Isolate]:
+def isolate(project: Project, unchecked: None, shared_environments: None) -> Iterator[Isolate]:
     """Load a package of `tg.my.job`, whose source is given, into a worker; `job` is an expression there."""
     with ExitStack() as stack:
 

@@ -25,6 +25,8 @@ from tg.common.delivery.runtime.crossing import IncomingValues, OutgoingValues
 from tg.common.delivery.runtime.errors import UncrossableValue
 from tg.common.delivery.runtime.segments import SegmentPool
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Isolate = Callable[..., IsolatedEntryPoint]
 KIB, MIB = 1024, 1024 * 1024
 

@@ -20,6 +20,8 @@ from tg.common.delivery.runtime.errors import DependencyProblem, IncompatiblePac
 from tg.common.delivery.trust import Policy
 from tg.common.locations import Loc
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Isolate = Callable[..., IsolatedEntryPoint]
 
 JOB = """

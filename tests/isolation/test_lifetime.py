@@ -21,6 +21,8 @@ from projects import Project
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.errors import WorkerEnded
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Isolate = Callable[..., IsolatedEntryPoint]
 
 BUSY = """

@@ -15,6 +15,8 @@ from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.isolation.proxy import Proxy
 from tg.common.delivery.runtime.errors import UncrossableValue
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 Isolate = Callable[..., IsolatedEntryPoint]
 
 SHELF = '''

@@ -20,6 +20,8 @@ from tg.common.delivery.delivery.signing import sign_package
 from tg.common.delivery.runtime.errors import TrustProblem
 from tg.common.delivery.trust import SigningKey
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def read(bill: str) -> dict[str, Any]:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None

@@ -26,6 +26,8 @@ from tg.common.delivery.delivery.wheel import Member, WheelReader, write_wheel
 from tg.common.delivery.runtime.errors import PackageRejected
 from tg.common.delivery.trust import Policy, SigningKey
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def with_job(file: Path, job: bytes) -> Path:
     """The package with another pickle for its job, sealed anew: what somebody hostile would send."""

@@ -23,6 +23,8 @@ from tg.common.delivery.runtime.errors import PackageRejected, TrustProblem, Unt
 from tg.common.delivery.trust import Manifest, Policy, SigningKey
 from tg.common.delivery.trust.envelope import Envelope
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> SigningKey:

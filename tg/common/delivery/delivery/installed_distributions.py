@@ -6,6 +6,7 @@ metadata on `sys.path` stay as they are.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import inspect
 import json
@@ -23,6 +24,7 @@ from ..runtime.distributions import normalised
 from ..runtime.whole_files import make_private_folder, write_whole
 
 if TYPE_CHECKING:
+    from email.message import Message
     from importlib.metadata import Distribution
 
 __all__ = ["InstalledDistribution", "InstalledDistributions"]
@@ -124,11 +126,19 @@ def _read() -> Iterable[InstalledDistribution]:
     from importlib import metadata  # only here, since it takes as long as the rest of making
 
     for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
+        header = _header(distribution)
+        name = header["Name"]
         if name:  # what was left half removed has none
-            yield InstalledDistribution(
-                name, distribution.version, tuple(sorted(_modules(distribution))), _folder(distribution)
-            )
+            version = header["Version"]
+            yield InstalledDistribution(name, version, tuple(sorted(_modules(distribution))), _folder(distribution))
+
+
+def _header(distribution: Distribution) -> Message:
+    """The fields of its metadata. `distribution.metadata` parses the description below them as well, which is long."""
+    from email import message_from_string
+
+    text = next(filter(None, map(distribution.read_text, ("METADATA", "PKG-INFO", ""))), "")
+    return message_from_string(text.partition("\n\n")[0])
 
 
 def _modules(distribution: Distribution) -> set[str]:
@@ -136,8 +146,12 @@ def _modules(distribution: Distribution) -> set[str]:
     if declared:
         return set(declared)
     tops = set()
-    for file in distribution.files or ():
-        top = file.parts[0] if len(file.parts) > 1 else inspect.getmodulename(file.name)
+    record = distribution.read_text("RECORD")
+    # `distribution.files` makes a path of each line, and asks the disk for it; it knows the older records as well.
+    files = [row[0] for row in csv.reader(record.splitlines()) if row] if record else map(str, distribution.files or ())
+    for file in files:
+        folder, slash, _ = file.partition("/")
+        top = folder if slash else inspect.getmodulename(file)
         if top and top.isidentifier():
             tops.add(top)
     return tops
