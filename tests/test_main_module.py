@@ -556,6 +556,14 @@ def test_a_notebook_delivers_the_cells_that_are_needed(project: Project) -> None
     ]
 
 
+def test_a_notebook_delivers_a_dataclass_and_nothing_of_what_made_it_one(project: Project) -> None:
+    with Notebook(project) as notebook:
+        notebook.run("from dataclasses import dataclass\n@dataclass\nclass Job:\n    x: int = 5\n    def run(self):\n        return self")
+        file = delivered(notebook.run(DELIVER))
+    assert ran(project, file) == "Job(x=5)"
+    assert "# dataclasses.py" not in main_of(file)
+
+
 def test_a_notebook_says_which_object_is_of_a_class_that_was_defined_anew(project: Project) -> None:
     with Notebook(project) as notebook:
         notebook.run(f"{JOB}\njob = Job()")
