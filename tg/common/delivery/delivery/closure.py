@@ -22,11 +22,15 @@ __all__ = ["Closure", "OutsideImport", "modules_meant_by"]
 
 
 class OutsideImport(NamedTuple):
-    """An import of something that does not travel: the module or what of it, the place, and whether it can be missing."""
+    """An import of something that does not travel: the module or what of it, the place, and whether it can be missing.
+
+    `in_installed_code`: it stands in a root that is installed, and so in nobody's code of this project.
+    """
 
     module: str
     place: str
     optional: bool
+    in_installed_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Closure:
                 )
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
+            is_installed = origins.is_installed(str(file.source.location))
             for imported in imports:
                 inside = modules_meant_by(imported, package)
                 if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
@@ -78,11 +83,12 @@ class Closure:
                         f"{inside[0].partition('.')[0]}/. Add it, or remove the import."
                     )
                 waiting += inside
-                problems += _outside(imported, file, origins)
-                if imported.level == 0 and not is_ours(file.path):  # what delivery needs besides is its own matter
+                left_behind = _outside(imported, file, origins)
+                problems += left_behind
+                if imported.level == 0 and not left_behind and not is_ours(file.path):  # what delivery needs is its own matter
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
-                    outside.append(OutsideImport(imported.module + named, place, imported.optional))
+                    outside.append(OutsideImport(imported.module + named, place, imported.optional, is_installed))
         problems += _stale(definitions, snapshot, known)
         return cls(tuple(files.values()), tuple(outside), tuple(problems), frozenset(asked))
 
@@ -131,7 +137,7 @@ def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str
     if where is None:
         return []
     return [
-        f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside tg/ ({where}) and will not be "
+        f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside {origins.travelling()} ({where}) and will not be "
         f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
         f"declare the distribution that brings it."
     ]

@@ -71,7 +71,7 @@ class Origins:
                 " (that folder named tg is not one that this process imports tg from: a folder tg/ with an __init__.py "
                 "hides all others, and then all of tg/ must be one folder)"
             )
-        return f"{kind} {module}.{name}{_at(definition)}, which is outside {self._travelling()}{hint} and will not be delivered. {_remedy(module)}"
+        return f"{kind} {module}.{name}{_at(definition)}, which is outside {self.travelling()}{hint} and will not be delivered. {_remedy(module)}"
 
     def problem_of_global(self, module: str, name: str) -> str | None:
         """The same for an object that is pickled by its name: a type variable, a sentinel."""
@@ -82,7 +82,7 @@ class Origins:
         where = self.project_file(module)
         if where is None:
             return None
-        return f"{module}.{name} ({where}), which is outside {self._travelling()} and will not be delivered. {_remedy(module)}"
+        return f"{module}.{name} ({where}), which is outside {self.travelling()} and will not be delivered. {_remedy(module)}"
 
     def project_file(self, module: str) -> Path | None:
         """The file or folder of a module that will not be there: not of Python, and of no distribution."""
@@ -96,7 +96,7 @@ class Origins:
             places = [f"<{module}, made at run time>"]
         else:
             places = _places_of(top)
-        outside = [place for place in places if not self._is_installed(place)]
+        outside = [place for place in places if not self.is_installed(place)]
         if not outside or len(outside) < len(places) or self.is_declared(top):
             return None
         return Path(os.path.abspath(outside[0]))
@@ -127,11 +127,12 @@ class Origins:
     def _all_portions(self) -> Iterator[tuple[str, Path]]:
         return ((root, portion) for root, portions in self.portions.items() for portion in portions)
 
-    def _travelling(self) -> str:
+    def travelling(self) -> str:
         """What travels, as one would say it: `tg/ and mycompany/`."""
         return " and ".join(f"{root}/" for root in self.roots.names)
 
-    def _is_installed(self, place: str) -> bool:
+    def is_installed(self, place: str) -> bool:
+        """Whether a file is Python's own or that of an installed distribution."""
         return os.path.realpath(place).startswith(self.installed) or place.startswith(self.installed)
 
     @cached_property
