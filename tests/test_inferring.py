@@ -165,7 +165,9 @@ def test_code_of_the_project_that_does_not_travel_is_told_once(project: Project,
 def test_what_an_installed_root_was_installed_without_is_no_error(project: Project, site: Site) -> None:
     site.install("library", "1", "library/__init__.py", "library/drawing.py")
     (site.folder / "library/__init__.py").write_text("import used\nclass Value:\n    from . import drawing\n")
-    (site.folder / "library/drawing.py").write_text("def draw():\n    import plotting\ndef again():\n    import plotting\n")
+    (site.folder / "library/drawing.py").write_text(
+        "def draw():\n    import plotting\ndef again():\n    import plotting\n"
+    )
     printed = project.run(
         "import library\nfrom tg.common.delivery.delivery import Packaging\n"
         "packaging = Packaging('my_job', '1.0.0', dict(job=library.Value()), 'auto', roots=['library'])\n"

@@ -558,7 +558,9 @@ def test_a_notebook_delivers_the_cells_that_are_needed(project: Project) -> None
 
 def test_a_notebook_delivers_a_dataclass_and_nothing_of_what_made_it_one(project: Project) -> None:
     with Notebook(project) as notebook:
-        notebook.run("from dataclasses import dataclass\n@dataclass\nclass Job:\n    x: int = 5\n    def run(self):\n        return self")
+        notebook.run(
+            "from dataclasses import dataclass\n@dataclass\nclass Job:\n    x: int = 5\n    def run(self):\n        return self"
+        )
         file = delivered(notebook.run(DELIVER))
     assert ran(project, file) == "Job(x=5)"
     assert "# dataclasses.py" not in main_of(file)
@@ -581,6 +583,18 @@ def test_a_notebook_is_told_what_only_notebooks_have(project: Project) -> None:
             told = notebook.run(DELIVER, fails=True)
             assert "line 3 uses " in told
             assert "which only notebooks have" in told
+
+
+def test_a_notebook_is_told_the_cell_of_what_cannot_travel(project: Project) -> None:
+    with Notebook(project) as notebook:
+        notebook.run("def make():\n    class Job:\n        def run(self):\n            return 1\n    return Job()")
+        notebook.run(DELIVER.replace("Job()", "(lambda: 1)"), fails=True)
+        told = notebook.run(DELIVER.replace("Job()", "[\n        make(), lambda: 1]"), fails=True)
+    assert (
+        "refers to class make.<locals>.Job (In [1] line 3), made inside a function. Move it out of that, to the top level."
+        in told
+    )
+    assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top level." in told
 
 
 def test_a_notebook_that_computed_a_value_is_told_its_cell(project: Project) -> None:

@@ -154,11 +154,15 @@ def _newer(found: Examination) -> Iterator[str]:
 
 
 def _opened(found: Examination) -> Iterator[str]:
+    portions = found.snapshot.tree.portions
     for file in found.closure.files:
         for line, path, there in paths_that_will_not_exist(file.opened(), file.source.portion):
+            what = f"{path!r}, which" if Path(path).is_absolute() else f"{path!r}, which is {there} here, and"
+            travels = any(Path(there).is_relative_to(portion) for portion in portions)
+            move = "Read" if travels else f"Move it into {file.path.partition('/')[0]}/ and read"
             yield (
-                f"{file.source.location}:{line} opens {path!r}, which is {there} here, and will not exist where the package lands. Read "
-                f"it from the package, importlib.resources.files(__package__), or give it to the run as an input."
+                f"{file.source.location}:{line} opens {what} will not exist where the package lands. {move} it from the package, "
+                f"importlib.resources.files(__package__), or give it to the run as an input."
             )
 
 

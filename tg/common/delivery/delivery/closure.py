@@ -85,7 +85,9 @@ class Closure:
                 waiting += inside
                 left_behind = _outside(imported, file, origins)
                 problems += left_behind
-                if imported.level == 0 and not left_behind and not is_ours(file.path):  # what delivery needs is its own matter
+                if (
+                    imported.level == 0 and not left_behind and not is_ours(file.path)
+                ):  # what delivery needs is its own matter
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
                     outside.append(OutsideImport(imported.module + named, place, imported.optional, is_installed))

@@ -46,10 +46,10 @@ class Origins:
         """Why a class or function that the payload refers to would not be there; `None` when it will."""
         module, name = definition.__module__, definition.__qualname__
         if "<lambda>" in name:
-            return f"a lambda{_at(definition)}. Write a function in a module of tg/ instead"
+            return f"a lambda{_at(definition)}. Write it as a function, with def, at the top level"
         kind = "class" if isinstance(definition, type) else "function"
         if "<locals>" in name:
-            return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of a module in tg/"
+            return f"{kind} {name}{_at(definition)}, made inside a function. Move it out of that, to the top level"
         if is_main(module) and self.roots.inside(module) is None:
             return f"{kind} {name}{_at(definition)}, which is in __main__; {_why_not_main(self.roots)}"
         if self.roots.inside(module) is not None:
@@ -203,7 +203,22 @@ def _at(definition: Any) -> str:
             return f" ({file}:{inspect.getsourcelines(definition)[1]})"
         except (OSError, TypeError):  # made by exec, in a notebook, or compiled: a method's place will do
             pass
-    return f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+    return f" ({_place(code.co_filename, code.co_firstlineno)})" if code else ""
+
+
+def _place(file: str, line: int) -> str:
+    """`file:line`; of a cell, which has a file in name only, `In [3] line 2`."""
+    if not os.path.isfile(file) and "IPython" in sys.modules:
+        from .main_source import MainSource
+
+        try:
+            cells = MainSource.of_process().parts
+        except LookupError:
+            cells = ()
+        for part in reversed(cells):
+            if part.cell and part.first_line == 1 and part.made(file):
+                return part.place(line)
+    return f"{file}:{line}"
 
 
 def _code_of(definition: Any) -> CodeType | None:

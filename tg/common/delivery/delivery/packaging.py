@@ -6,6 +6,7 @@ input before anything is written, and writes the plan down.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -87,6 +88,12 @@ class Packaging:
         self.package_location: Path | None = None
         self.package_module_name: str | None = None
         self.package_properties: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        where = "not made yet" if self.package_location is None else f"made as {self.package_location}"
+        return (
+            f"<Packaging {self.name}{f' {self.version}' if self.version else ''}: {', '.join(self.payload)}; {where}>"
+        )
 
     def make_package(self, destination: str | PathLike[str] | None = None) -> Packaging:
         """Write the package into the folder `destination`, and return these settings.
@@ -175,6 +182,8 @@ class Packaging:
         from ..environments.lock import Lock
         from ..environments.platform import Platform
 
+        if python is not None and not (isinstance(python, str) and re.fullmatch(r"\d+\.\d+", python)):
+            raise InvalidName(f"python={python!r} is not one to lock for. Give it as '3.12'.", given=python)
         settings = self._settings()
         if settings.inferred is None:
             requirements = settings.requirements()
