@@ -54,6 +54,7 @@ class Closure:
         files: dict[str, SnapshotFile] = {}
         outside: list[OutsideImport] = []
         problems: list[str] = []
+        installed: dict[str, bool] = {}
         while waiting:
             name = waiting.pop()
             asked.add(name)
@@ -74,7 +75,9 @@ class Closure:
                 )
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
-            is_installed = origins.is_installed(str(file.source.location))
+            portion = str(file.source.portion)
+            if portion not in installed:
+                installed[portion] = origins.is_installed(portion)
             for imported in imports:
                 inside = modules_meant_by(imported, package)
                 if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
@@ -90,7 +93,7 @@ class Closure:
                 ):  # what delivery needs is its own matter
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
-                    outside.append(OutsideImport(imported.module + named, place, imported.optional, is_installed))
+                    outside.append(OutsideImport(imported.module + named, place, imported.optional, installed[portion]))
         problems += _stale(definitions, snapshot, known)
         return cls(tuple(files.values()), tuple(outside), tuple(problems), frozenset(asked))
 
