@@ -109,6 +109,9 @@ def test_what_code_goes_on_without_is_told(project: Project, site: Site) -> None
     assert "({'min': []}, {'inferred': ['…']})" in printed
     assert "imports optional, and goes on without it. It is no dependency" in printed
     assert "imports typed, and goes on without it." in printed
+    assert (
+        "INFO: my_job__1_0_0 needs Used-Dist==1.2, cloud-storage==8, deep==3.4.post1 besides, as was found" in printed
+    )
     assert "missing" not in printed
 
 

@@ -414,6 +414,11 @@ def test_dependencies_are_found_through_it(project: Project) -> None:
     assert "pandas" not in metadata
 
 
+def test_making_names_the_script_among_what_travels(project: Project) -> None:
+    printed = project.run(JOB + DELIVER.replace("packaging.silent = True\n", ""))
+    assert f" files of {project.elsewhere / 'script_0.py'}, " in printed
+
+
 def test_a_module_named_main_is_another_root(project: Project) -> None:
     """As long as not both would be `UID.main`."""
     project.write("main.py", JOB)
@@ -489,6 +494,16 @@ def test_a_place_that_will_be_another_is_told(project: Project) -> None:
         f"{project.elsewhere / 'script_0.py'}:2 uses __file__. Where the package is loaded that is its own main.py"
         in printed
     )
+
+
+def test_a_file_that_the_script_opens_is_told_with_the_payload_as_its_place(project: Project) -> None:
+    (project.elsewhere / "data.csv").write_text("1\n")
+    told = project.run(
+        JOB.replace("return 'one'", "return open('data.csv').read()")
+        + DELIVER.replace("print(", "print(packaging.check());print(")
+    )
+    assert "opens 'data.csv', which is " in told
+    assert "Put what it says into the payload, or give it to the run as an input." in told
 
 
 def test_what_only_type_checkers_import_is_no_root(project: Project) -> None:

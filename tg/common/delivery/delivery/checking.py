@@ -159,11 +159,14 @@ def _opened(found: Examination) -> Iterator[str]:
         for line, path, there in paths_that_will_not_exist(file.opened(), file.source.portion):
             what = f"{path!r}, which" if Path(path).is_absolute() else f"{path!r}, which is {there} here, and"
             travels = any(Path(there).is_relative_to(portion) for portion in portions)
-            move = "Read" if travels else f"Move it into {file.path.partition('/')[0]}/ and read"
-            yield (
-                f"{file.source.location}:{line} opens {what} will not exist where the package lands. {move} it from the package, "
-                f"importlib.resources.files(__package__), or give it to the run as an input."
-            )
+            read = "it from the package, importlib.resources.files(__package__),"
+            if "/" not in file.path:  # a script, a notebook or a single module has no folder of its own there
+                advice = "Put what it says into the payload,"
+            elif travels:
+                advice = f"Read {read}"
+            else:
+                advice = f"Move it into {file.path.partition('/')[0]}/ and read {read}"
+            yield f"{file.source.location}:{line} opens {what} will not exist where the package lands. {advice} or give it to the run as an input."
 
 
 def _trial_problems(trial: Trial, files: Mapping[str, SnapshotFile], origins: Origins) -> Iterator[str]:

@@ -133,8 +133,12 @@ class Packaging:
             for note in report.notes:
                 Logger.info(note)
             tree = found.snapshot.tree
-            portions = ", ".join(map(str, tree.portions))
+            main = [found.origins.main.location] if found.origins.main is not None else []
+            portions = ", ".join([*main, *map(str, tree.portions)])
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
+            if found.settings.inferred is not None:
+                needs = ", ".join(found.requirements()) or "nothing"
+                Logger.info(f"{plan.facts.module_name} needs {needs} besides, as was found")
         return self
 
     def check(self) -> CheckReport:
