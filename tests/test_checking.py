@@ -127,6 +127,14 @@ def test_what_reading_the_source_tells_is_in_the_report_too(project: Project) ->
     assert [line for line in told if "broken.py:1 does not parse" in line]
 
 
+def test_a_needed_module_that_does_not_parse_is_told_once(project: Project) -> None:
+    project.write("tg/my/broken.py", "def\n")
+    job(project, "from . import broken")
+    (told,), sound = check(project)
+    assert not sound
+    assert told.endswith("broken.py:1 does not parse (invalid syntax), and the payload needs it. Correct it.")
+
+
 def test_what_cannot_be_pickled_is_in_the_report(project: Project) -> None:
     told, sound = check(project, payload="job=Job(), key=lambda: 1")
     assert not sound

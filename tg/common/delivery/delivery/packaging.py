@@ -160,7 +160,8 @@ class Packaging:
                         report += CheckReport.of_package(found, plan, archive)
 
                     write_wheel(Path(folder, plan.file_name), plan.members, plan.facts.dist_info, plan.metadata, accept)
-                broken = found.snapshot.check_syntax()
+                needed = {file.path for file in found.closure.files}
+                broken = [pair for pair in found.snapshot.check_syntax() if pair[0].path not in needed]
         except (UndeliverablePayload, UndeliverableSource) as error:
             return CheckReport(error.problems)
         found.snapshot.remember()
