@@ -379,7 +379,10 @@ def test_a_job_that_cannot_be_run_is_warned_of(project: Project, job: str, said:
     [
         ("'a', '1.0', 3", "TypeError: payload is of <class 'int'>. Give the objects by name: dict(job=...)."),
         ("'a', {}", "InvalidName: version is of <class 'dict'>. Give it as text"),
-        ("'a', '1', {}, ['numpy']", "TypeError: dependencies has 'numpy' in it. It is a sequence of lists with names, (DependencyList('mine', [...]),), or 'auto'."),
+        (
+            "'a', '1', {}, ['numpy']",
+            "TypeError: dependencies has 'numpy' in it. It is a sequence of lists with names, (DependencyList('mine', [...]),), or 'auto'.",
+        ),
         ("'a', '1', {}, [DependencyList('x', ['A'])]", "InvalidName: package name 'a' is that of a dependency"),
     ],
 )

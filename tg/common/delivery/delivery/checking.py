@@ -117,11 +117,18 @@ def _job_warnings(payload: Mapping[str, Any]) -> Iterator[str]:
 
 def _unresolved(found: Examination) -> Iterator[str]:
     for file in found.snapshot.files:
+        root = file.path.partition("/")[0]
         for line, text in file.unresolved:
-            yield (
-                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
-                f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
-            )
+            if text.startswith(("'", '"')):  # a text alone; who imports by it, nobody can see
+                yield (
+                    f"{file.source.location}:{line} names a module in a text: {text}. Code of {root} that imports by it finds it where "
+                    f"the package lands, other code does not: give that the object itself."
+                )
+            else:
+                yield (
+                    f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {root}, it will "
+                    f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
+                )
 
 
 def _portion_warnings(found: Examination) -> Iterator[str]:
