@@ -612,6 +612,17 @@ def test_a_notebook_is_told_the_cell_of_what_cannot_travel(project: Project) -> 
     assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top level." in told
 
 
+def test_a_check_names_the_cells_of_a_notebook(project: Project) -> None:
+    (project.elsewhere / "data.csv").write_text("1\n")
+    with Notebook(project) as notebook:
+        notebook.run("# what it needs\n\nLIMIT = 3")
+        notebook.run("%%time\n\ndef limit():\n    return LIMIT, open('data.csv')")
+        notebook.run("import iniconfig\nclass Job:\n    def run(self):\n        return iniconfig, limit()")
+        told = notebook.run(DELIVER.replace("print(", "print(packaging.check());print("))
+    assert "warning: In [2] line 4 opens 'data.csv', which is " in told
+    assert "warning: In [3] line 1 imports iniconfig of iniconfig " in told
+
+
 def test_a_notebook_that_computed_a_value_is_told_its_cell(project: Project) -> None:
     with Notebook(project) as notebook:
         notebook.run("import json\nmodel = json.loads('1')")

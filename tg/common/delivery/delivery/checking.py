@@ -121,12 +121,12 @@ def _unresolved(found: Examination) -> Iterator[str]:
         for line, text in file.unresolved:
             if text.startswith(("'", '"')):  # a text alone; who imports by it, nobody can see
                 yield (
-                    f"{file.source.location}:{line} names a module in a text: {text}. Code of {root} that imports by it finds it where "
+                    f"{file.source.place(line)} names a module in a text: {text}. Code of {root} that imports by it finds it where "
                     f"the package lands, other code does not: give that the object itself."
                 )
             else:
                 yield (
-                    f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {root}, it will "
+                    f"{file.source.place(line)} imports by a name made at run time: {text}. If that is a module of {root}, it will "
                     f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
                 )
 
@@ -155,7 +155,7 @@ def _newer(found: Examination) -> Iterator[str]:
         for line, what, python in file.newer():
             if release(python) > lowest:
                 yield (
-                    f"{file.source.location}:{line} has {what}, which is new in Python {python}, and requires_python is "
+                    f"{file.source.place(line)} has {what}, which is new in Python {python}, and requires_python is "
                     f"{found.settings.requires_python!r}. Set packaging.requires_python = '>={python}', or do without."
                 )
 
@@ -173,7 +173,7 @@ def _opened(found: Examination) -> Iterator[str]:
                 advice = f"Read {read}"
             else:
                 advice = f"Move it into {file.path.partition('/')[0]}/ and read {read}"
-            yield f"{file.source.location}:{line} opens {what} will not exist where the package lands. {advice} or give it to the run as an input."
+            yield f"{file.source.place(line)} opens {what} will not exist where the package lands. {advice} or give it to the run as an input."
 
 
 def _trial_problems(trial: Trial, files: Mapping[str, SnapshotFile], origins: Origins) -> Iterator[str]:
@@ -232,6 +232,8 @@ def _trial_warnings(trial: Trial, files: Mapping[str, SnapshotFile], origins: Or
 def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
     """A place in the package as one in the project."""
     file = files.get(path)
+    if file is not None and line:
+        return file.source.place(line)
     return f"{file.source.location if file else path}{f':{line}' if line else ''}"
 
 

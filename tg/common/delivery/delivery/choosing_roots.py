@@ -90,7 +90,9 @@ def pickle_payload(
 def made_files(origins: Origins) -> Iterator[SourceFile]:
     """The files of a package that lie nowhere: what travels of the script or the notebook that is run."""
     if origins.main is not None:
-        yield SourceFile("main.py", origins.main.location, Path(origins.main.location), origins.main.text)
+        yield SourceFile(
+            "main.py", origins.main.location, Path(origins.main.location), origins.main.text, origins.main.parts
+        )
 
 
 def _with_main(origins: Origins, source: MainSource, resources: Iterable[PickledResource], *, follow: bool) -> Origins:

@@ -129,7 +129,8 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
                     yield Part(_read(place), place)
                     break
         elif name in _RUNS_ITS_BODY and body:
-            yield Part(shell.transform_cell(body), cell=cell, first_line=2)
+            blank = body[: len(body) - len(body.lstrip())].count("\n")  # lines that IPython takes off
+            yield Part(shell.transform_cell(body), cell=cell, first_line=2 + blank)
 
 
 def _magics(text: str) -> Iterator[tuple[str, str, str]]:

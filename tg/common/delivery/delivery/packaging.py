@@ -241,5 +241,5 @@ class Packaging:
 
 def _syntax_warnings(broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
     for file, (line, message) in broken:
-        where = f"{file.source.location}:{line}"
+        where = file.source.place(line)
         yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."
