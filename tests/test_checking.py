@@ -127,6 +127,14 @@ def test_what_reading_the_source_tells_is_in_the_report_too(project: Project) ->
     assert [line for line in told if "broken.py:1 does not parse" in line]
 
 
+def test_a_needed_module_that_does_not_parse_is_told_once(project: Project) -> None:
+    project.write("tg/my/broken.py", "def\n")
+    job(project, "from . import broken")
+    (told,), sound = check(project)
+    assert not sound
+    assert told.endswith("broken.py:1 does not parse (invalid syntax), and the payload needs it. Correct it.")
+
+
 def test_what_cannot_be_pickled_is_in_the_report(project: Project) -> None:
     told, sound = check(project, payload="job=Job(), key=lambda: 1")
     assert not sound
@@ -163,6 +171,17 @@ def test_a_file_that_is_opened_by_a_path_of_the_project_is_told(project: Project
         f"'notes.txt', which is {project.folder}/notes.txt",
     ]
     assert all(line.startswith(f"warning: {project.folder}/tg/my/job.py:4 opens") for line in told)
+    assert [line.partition(" lands. ")[2].partition(" from")[0] for line in told] == [
+        "Read it",
+        "Move it into tg/ and read it",
+    ]
+
+
+def test_a_file_that_is_opened_by_its_whole_path_is_told(project: Project) -> None:
+    file = project.write("notes.txt", "1\n")
+    job(project, f"open({str(file)!r})")
+    (told,), _ = check(project)
+    assert f" opens '{file}', which will not exist where the package lands. Move it into tg/" in told
 
 
 def test_data_that_is_read_from_the_package_is_found_in_the_trial(project: Project) -> None:
@@ -227,7 +246,11 @@ def test_a_dependency_that_is_declared_and_not_used_is_noted(project: Project) -
     declared = "packaging.dependencies = [DependencyList('mine', ['iniconfig', 'not-installed-anywhere'])]"
     told, sound = check(project, settings=declared)
     assert sound
-    assert told == ["note: dependencies name iniconfig, and nothing that the payload needs imports it."]
+    assert told == [
+        "note: dependencies name iniconfig, and nothing that the payload needs imports it.",
+        "note: dependencies name not-installed-anywhere, which is not installed here, so nothing is known of it. Is that how it is "
+        "spelled?",
+    ]
 
 
 def test_what_a_pickle_is_made_of_counts_as_used(project: Project) -> None:

@@ -459,6 +459,16 @@ def cython_module(texts: bytes) -> str:
     return MODULE + f'\nconst char __pyx_packed[] = "{packed}";\n'.replace("%", "%%")
 
 
+def test_of_many_compiled_files_some_are_named(company: Project) -> None:
+    made = extension(company.folder / "mycompany", "aside", imports="mycompany.job")
+    for name in "bcdef":
+        (made.parent / made.name.replace("aside", name)).write_bytes(made.read_bytes())
+    _, printed = make(company)
+    warnings = [line for line in printed.splitlines() if "compiled with the absolute name mycompany.job" in line]
+    assert len(warnings) == 3
+    assert warnings[-1].endswith("out of roots. So it is with 3 more compiled files of mycompany.")
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_names_in_what_cython_has_made_are_told_as_a_guess(company: Project, packed: bool) -> None:
     company.write("mycompany/helper.py", "")

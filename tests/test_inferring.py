@@ -109,6 +109,9 @@ def test_what_code_goes_on_without_is_told(project: Project, site: Site) -> None
     assert "({'min': []}, {'inferred': ['…']})" in printed
     assert "imports optional, and goes on without it. It is no dependency" in printed
     assert "imports typed, and goes on without it." in printed
+    assert (
+        "INFO: my_job__1_0_0 needs Used-Dist==1.2, cloud-storage==8, deep==3.4.post1 besides, as was found" in printed
+    )
     assert "missing" not in printed
 
 
@@ -132,7 +135,53 @@ def test_what_cannot_be_installed_elsewhere_is_an_error(project: Project, site: 
         PYTHONPATH=site.path,
     )
     assert f"{file}:2 {said}" in told
-    assert not project.home.exists()
+    assert not (project.home / "packages").exists()
+
+
+def test_what_is_lacking_is_told_once_a_line(project: Project, site: Site) -> None:
+    file = project.write("tg/my/late.py", "def late():\n    from nowhere import a, b, c\n")
+    told = project.run(
+        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
+        "print(Packaging('my_job', '1.0.0', dict(job=Job()), 'auto').check())",
+        PYTHONPATH=site.path,
+    )
+    assert [line for line in told.splitlines() if line.startswith("problem")] == [
+        f"problem: {file}:2 imports nowhere.a, which is neither Python's own, nor delivered, nor installed here. Install it, "
+        "add 'nowhere' to roots, or catch the ImportError if it can do without."
+    ]
+
+
+def test_code_of_the_project_that_does_not_travel_is_told_once(project: Project, site: Site) -> None:
+    project.write("helpers.py", "")
+    file = project.write("tg/my/late.py", "def late():\n    import helpers\n")
+    told = project.run(
+        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
+        "print(Packaging('my_job', '1.0.0', dict(job=Job()), 'auto').check())",
+        PYTHONPATH=site.path,
+    )
+    assert [line for line in told.splitlines() if line.startswith("problem")] == [
+        f"problem: job uses helpers ({file}:2), which is outside tg/ ({project.folder}/helpers.py) and will not be delivered. Move "
+        "it under tg/, add 'helpers' to roots, pass the value in the payload, or declare the distribution that brings it."
+    ]
+
+
+def test_what_an_installed_root_was_installed_without_is_no_error(project: Project, site: Site) -> None:
+    site.install("library", "1", "library/__init__.py", "library/drawing.py")
+    (site.folder / "library/__init__.py").write_text("import used\nclass Value:\n    from . import drawing\n")
+    (site.folder / "library/drawing.py").write_text(
+        "def draw():\n    import plotting\ndef again():\n    import plotting\n"
+    )
+    printed = project.run(
+        "import library\nfrom tg.common.delivery.delivery import Packaging\n"
+        "packaging = Packaging('my_job', '1.0.0', dict(job=library.Value()), 'auto', roots=['library'])\n"
+        "print(packaging.check())\nprint(packaging.make_package().package_location)",
+        PYTHONPATH=site.path,
+    )
+    assert [line for line in printed.splitlines() if line.startswith(("problem", "note"))] == [
+        f"note: {site.folder}/library/drawing.py:2 imports plotting, and is installed here without it. It is no dependency; "
+        "DependencyList.inferred(also=[...]) makes it one."
+    ]
+    assert needs_of(Path(printed.splitlines()[-1])) == {"min": [], "inferred": ["Used-Dist==1.2"]}
 
 
 def test_there_is_one_list_that_is_found(project: Project, site: Site) -> None:

@@ -13,13 +13,13 @@ from projects import Project
 from wheels import write_wheel
 
 from tg.common import Loc
-from tg.common.delivery.delivery import Containering, inspect_package, install_package_and_get_loader
+from tg.common.delivery.delivery import Containering, Packaging, inspect_package, install_package_and_get_loader
 from tg.common.delivery.delivery.built_package import read_built_package
 from tg.common.delivery.environments.lock import Lock
 from tg.common.delivery.environments.platform import Platform
 from tg.common.delivery.execution import ProcessExecutor
 from tg.common.delivery.images.dependency_layers import dependency_layers
-from tg.common.delivery.runtime.errors import DependencyProblem
+from tg.common.delivery.runtime.errors import DependencyProblem, InvalidName
 from tg.common.delivery.trust import Policy
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
@@ -182,6 +182,19 @@ def test_a_lock_is_written_and_read_back(locked: Locked) -> None:
     built = Lock(lock.python, lock.platform, lock.pins, ("inner",), lock.requirements)
     assert Lock.of_text(built.text, PYTHON, Platform("amd64"), ["outer", "inner"]) == built
     assert built.digest != lock.digest
+
+
+@pytest.mark.parametrize("python", [3.12, "python3.12", "3.12.1", ""])
+def test_a_python_that_is_none_is_refused(python: str) -> None:
+    with pytest.raises(InvalidName, match=r"is not one to lock for. Give it as '3\.12'\.$"):
+        Packaging("job", payload={"job": 1}).lock(python)
+
+
+def test_a_lock_shows_what_is_pinned_and_not_its_hashes(locked: Locked) -> None:
+    locked("")
+    shown = repr(Lock.of(["outer"], PYTHON, Platform("amd64")))
+    assert "Pin(name='inner', version='2.0.0')" in shown
+    assert "sha256" not in shown
 
 
 def test_layers_of_a_lock_that_travelled_are_those_of_one_resolved_here(locked: Locked) -> None:

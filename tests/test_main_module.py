@@ -414,6 +414,11 @@ def test_dependencies_are_found_through_it(project: Project) -> None:
     assert "pandas" not in metadata
 
 
+def test_making_names_the_script_among_what_travels(project: Project) -> None:
+    printed = project.run(JOB + DELIVER.replace("packaging.silent = True\n", ""))
+    assert f" files of {project.elsewhere / 'script_0.py'}, " in printed
+
+
 def test_a_module_named_main_is_another_root(project: Project) -> None:
     """As long as not both would be `UID.main`."""
     project.write("main.py", JOB)
@@ -491,6 +496,16 @@ def test_a_place_that_will_be_another_is_told(project: Project) -> None:
     )
 
 
+def test_a_file_that_the_script_opens_is_told_with_the_payload_as_its_place(project: Project) -> None:
+    (project.elsewhere / "data.csv").write_text("1\n")
+    told = project.run(
+        JOB.replace("return 'one'", "return open('data.csv').read()")
+        + DELIVER.replace("print(", "print(packaging.check());print(")
+    )
+    assert "opens 'data.csv', which is " in told
+    assert "Put what it says into the payload, or give it to the run as an input." in told
+
+
 def test_what_only_type_checkers_import_is_no_root(project: Project) -> None:
     project.write("helpers.py", "class Helper:\n    pass\n")
     script = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from helpers import Helper\nclass Job:\n    x: 'Helper'\n"
@@ -556,6 +571,16 @@ def test_a_notebook_delivers_the_cells_that_are_needed(project: Project) -> None
     ]
 
 
+def test_a_notebook_delivers_a_dataclass_and_nothing_of_what_made_it_one(project: Project) -> None:
+    with Notebook(project) as notebook:
+        notebook.run(
+            "from dataclasses import dataclass\n@dataclass\nclass Job:\n    x: int = 5\n    def run(self):\n        return self"
+        )
+        file = delivered(notebook.run(DELIVER))
+    assert ran(project, file) == "Job(x=5)"
+    assert "# dataclasses.py" not in main_of(file)
+
+
 def test_a_notebook_says_which_object_is_of_a_class_that_was_defined_anew(project: Project) -> None:
     with Notebook(project) as notebook:
         notebook.run(f"{JOB}\njob = Job()")
@@ -573,6 +598,29 @@ def test_a_notebook_is_told_what_only_notebooks_have(project: Project) -> None:
             told = notebook.run(DELIVER, fails=True)
             assert "line 3 uses " in told
             assert "which only notebooks have" in told
+
+
+def test_a_notebook_is_told_the_cell_of_what_cannot_travel(project: Project) -> None:
+    with Notebook(project) as notebook:
+        notebook.run("def make():\n    class Job:\n        def run(self):\n            return 1\n    return Job()")
+        notebook.run(DELIVER.replace("Job()", "(lambda: 1)"), fails=True)
+        told = notebook.run(DELIVER.replace("Job()", "[\n        make(), lambda: 1]"), fails=True)
+    assert (
+        "refers to class make.<locals>.Job (In [1] line 3), made inside a function. Move it out of that, to the top level."
+        in told
+    )
+    assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top level." in told
+
+
+def test_a_check_names_the_cells_of_a_notebook(project: Project) -> None:
+    (project.elsewhere / "data.csv").write_text("1\n")
+    with Notebook(project) as notebook:
+        notebook.run("# what it needs\n\nLIMIT = 3")
+        notebook.run("%%time\n\ndef limit():\n    return LIMIT, open('data.csv')")
+        notebook.run("import iniconfig\nclass Job:\n    def run(self):\n        return iniconfig, limit()")
+        told = notebook.run(DELIVER.replace("print(", "print(packaging.check());print("))
+    assert "warning: In [2] line 4 opens 'data.csv', which is " in told
+    assert "warning: In [3] line 1 imports iniconfig of iniconfig " in told
 
 
 def test_a_notebook_that_computed_a_value_is_told_its_cell(project: Project) -> None:

@@ -44,10 +44,15 @@ def test_the_calls_of_the_specification_give_its_answers() -> None:
         "tg_import_path": "example_job__0_0_0.tg",
         "original_tg_import_path": "tg",
     }  # fmt: skip
+    assert repr(packaging) == f"<Packaging example_job 0.0.0: job; made as {packaging.package_location}>"
     loaded_job = entry_point.load_resource("job")
     entry_point.unload()
     expected = "<class 'example_job__0_0_0.tg.common.delivery.delivery.example_job.ExampleJob'>"
     assert str(type(loaded_job)) == expected
+
+
+def test_settings_that_no_package_was_made_of_yet_show_that() -> None:
+    assert repr(Packaging("job", payload={"job": 1, "more": 2})) == "<Packaging job: job, more; not made yet>"
 
 
 def test_dependencies_print_and_compare_as_what_they_are() -> None:
@@ -374,7 +379,10 @@ def test_a_job_that_cannot_be_run_is_warned_of(project: Project, job: str, said:
     [
         ("'a', '1.0', 3", "TypeError: payload is of <class 'int'>. Give the objects by name: dict(job=...)."),
         ("'a', {}", "InvalidName: version is of <class 'dict'>. Give it as text"),
-        ("'a', '1', {}, ['numpy']", "TypeError: dependencies has 'numpy' in it. It is a sequence of lists with names"),
+        (
+            "'a', '1', {}, ['numpy']",
+            "TypeError: dependencies has 'numpy' in it. It is a sequence of lists with names, (DependencyList('mine', [...]),), or 'auto'.",
+        ),
         ("'a', '1', {}, [DependencyList('x', ['A'])]", "InvalidName: package name 'a' is that of a dependency"),
     ],
 )

@@ -232,7 +232,12 @@ def test_a_credential_in_a_root_stops_the_build(company: Project) -> None:
         ("['mycompany.model']", "root 'mycompany.model' is inside of 'mycompany'"),
         ("['json']", "root 'json' is a module of Python itself"),
         ("['resources']", "is not a name that a package's root can have"),
-        ("['my-company']", "is not a name that a package's root can have"),
+        ("['my-company']", "is not a name that a package's root can have. Give the name that it is imported by."),
+        (
+            "['./mycompany/']",
+            "root './mycompany/' is a path. Give the name that it is imported by, and have the folder above",
+        ),
+        ("[__import__('json')]", "roots has <module 'json' from"),
         ("['nowhere']", "root 'nowhere' cannot be imported here"),
         ("['sourceless']", "root 'sourceless' is neither a folder, nor a module in a file or a zip file, but "),
     ],

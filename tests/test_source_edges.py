@@ -73,6 +73,30 @@ def test_names_made_at_run_time_that_cannot_be_asked_for_are_reported_even_when_
     assert f"WARNING: {file}:4 imports by a name made at run time: import_module(*names)." in printed
 
 
+def test_a_text_that_names_a_class_is_reported_and_serves_the_tree_itself(project: Project) -> None:
+    project.write("tg/my/words.py", "class Words:\n    pass\n")
+    file = project.write(
+        "tg/my/job.py",
+        """
+        from importlib import import_module
+
+        DEFAULT = "tg.my.words:Words"
+
+        class Job:
+            def run(self):
+                module, name = DEFAULT.split(":")
+                return getattr(import_module(module), name)
+        """,
+    )
+    printed = project.run(MAKE)
+    assert (
+        f"WARNING: {file}:3 names a module in a text: 'tg.my.words:Words'. Code of tg that imports by it finds it where the package "
+        "lands, other code does not: give that the object itself."
+    ) in printed
+    printed = project.run(RUN.format(file=str(project.deliver())), with_project=False)
+    assert printed.strip() == "<class 'my_job__1_0_0.tg.my.words.Words'>"
+
+
 def test_our_own_source_needs_no_relocation() -> None:
     """So it is not looked at for it."""
     ours = [path for path in (REPOSITORY / "tg/common/delivery").rglob("*.py") if path.name != "module_strings.py"]

@@ -132,6 +132,16 @@ def test_files_of_an_environment_are_hard_links_into_the_cache_of_uv(isolate: Is
     assert all(file.stat().st_nlink > 1 for file in files)
 
 
+def test_a_dependency_that_was_not_declared_is_missed_with_what_to_do(isolate: Isolate) -> None:
+    job = isolate("class Job:\n    def run(self):\n        import iniconfig\n").load_resource("job")
+    with pytest.raises(ModuleNotFoundError) as missed:
+        job.run()
+    assert str(missed.value) == (
+        "No module named 'iniconfig', where my_job__1_0_0 is at work: that environment has the dependencies of the package and nothing "
+        "else. Declare what brings it, or make the package with dependencies='auto'."
+    )
+
+
 def test_requirements_that_cannot_be_had_together_are_told_before_anything_is_started(isolate: Isolate) -> None:
     with pytest.raises(DependencyProblem, match="toolz"):
         isolate(JOB, requirements=("toolz==1.0.0", "toolz<1"))

@@ -24,3 +24,8 @@ def test_uv_gets_its_own_name_with_the_c_library() -> None:
 def test_what_cannot_be_composed_is_refused(text: str) -> None:
     with pytest.raises(ImageProblem, match="linux/amd64, linux/arm64"):
         Platform.parse(text)
+
+
+def test_a_c_library_that_no_wheel_is_named_for_is_refused() -> None:
+    with pytest.raises(ImageProblem, match=r"'uclibc' is no C library .* There are glibc, musl\.$"):
+        Platform.parse("linux/amd64", libc="uclibc")

@@ -117,11 +117,18 @@ def _job_warnings(payload: Mapping[str, Any]) -> Iterator[str]:
 
 def _unresolved(found: Examination) -> Iterator[str]:
     for file in found.snapshot.files:
+        root = file.path.partition("/")[0]
         for line, text in file.unresolved:
-            yield (
-                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
-                f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
-            )
+            if text.startswith(("'", '"')):  # a text alone; who imports by it, nobody can see
+                yield (
+                    f"{file.source.place(line)} names a module in a text: {text}. Code of {root} that imports by it finds it where "
+                    f"the package lands, other code does not: give that the object itself."
+                )
+            else:
+                yield (
+                    f"{file.source.place(line)} imports by a name made at run time: {text}. If that is a module of {root}, it will "
+                    f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
+                )
 
 
 def _portion_warnings(found: Examination) -> Iterator[str]:
@@ -148,18 +155,25 @@ def _newer(found: Examination) -> Iterator[str]:
         for line, what, python in file.newer():
             if release(python) > lowest:
                 yield (
-                    f"{file.source.location}:{line} has {what}, which is new in Python {python}, and requires_python is "
+                    f"{file.source.place(line)} has {what}, which is new in Python {python}, and requires_python is "
                     f"{found.settings.requires_python!r}. Set packaging.requires_python = '>={python}', or do without."
                 )
 
 
 def _opened(found: Examination) -> Iterator[str]:
+    portions = found.snapshot.tree.portions
     for file in found.closure.files:
         for line, path, there in paths_that_will_not_exist(file.opened(), file.source.portion):
-            yield (
-                f"{file.source.location}:{line} opens {path!r}, which is {there} here, and will not exist where the package lands. Read "
-                f"it from the package, importlib.resources.files(__package__), or give it to the run as an input."
-            )
+            what = f"{path!r}, which" if Path(path).is_absolute() else f"{path!r}, which is {there} here, and"
+            travels = any(Path(there).is_relative_to(portion) for portion in portions)
+            read = "it from the package, importlib.resources.files(__package__),"
+            if "/" not in file.path:  # a script, a notebook or a single module has no folder of its own there
+                advice = "Put what it says into the payload,"
+            elif travels:
+                advice = f"Read {read}"
+            else:
+                advice = f"Move it into {file.path.partition('/')[0]}/ and read {read}"
+            yield f"{file.source.place(line)} opens {what} will not exist where the package lands. {advice} or give it to the run as an input."
 
 
 def _trial_problems(trial: Trial, files: Mapping[str, SnapshotFile], origins: Origins) -> Iterator[str]:
@@ -218,6 +232,8 @@ def _trial_warnings(trial: Trial, files: Mapping[str, SnapshotFile], origins: Or
 def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
     """A place in the package as one in the project."""
     file = files.get(path)
+    if file is not None and line:
+        return file.source.place(line)
     return f"{file.source.location if file else path}{f':{line}' if line else ''}"
 
 

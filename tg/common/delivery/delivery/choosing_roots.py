@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -32,7 +33,15 @@ def checked_roots(names: Iterable[str] | None) -> tuple[str, ...] | None:
         raise TypeError(f"roots={names!r} is one text. Give a list of top-level packages: ['mycompany'].")
     given = tuple(names)
     for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"roots has {name!r} in it. Give names: ['mycompany'].")
         top = name.partition(".")[0]
+        if os.sep in name:
+            raise InvalidName(
+                f"root {name!r} is a path. Give the name that it is imported by, and have the folder above it on sys.path.",
+                given=name,
+                nearest=os.path.basename(os.path.normpath(name)),
+            )
         if name != top:
             raise InvalidName(
                 f"root {name!r} is inside of {top!r}. A root is a top-level package, with all that is in it.",
@@ -40,7 +49,10 @@ def checked_roots(names: Iterable[str] | None) -> tuple[str, ...] | None:
                 nearest=top,
             )
         if not name.isidentifier() or name in _TAKEN or name.startswith("__"):
-            raise InvalidName(f"root {name!r} is not a name that a package's root can have.", given=name)
+            raise InvalidName(
+                f"root {name!r} is not a name that a package's root can have. Give the name that it is imported by.",
+                given=name,
+            )
         if name in sys.stdlib_module_names:
             raise InvalidName(
                 f"root {name!r} is a module of Python itself, which is there wherever Python is.", given=name
@@ -78,7 +90,9 @@ def pickle_payload(
 def made_files(origins: Origins) -> Iterator[SourceFile]:
     """The files of a package that lie nowhere: what travels of the script or the notebook that is run."""
     if origins.main is not None:
-        yield SourceFile("main.py", origins.main.location, Path(origins.main.location), origins.main.text)
+        yield SourceFile(
+            "main.py", origins.main.location, Path(origins.main.location), origins.main.text, origins.main.parts
+        )
 
 
 def _with_main(origins: Origins, source: MainSource, resources: Iterable[PickledResource], *, follow: bool) -> Origins:

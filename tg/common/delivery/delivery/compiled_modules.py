@@ -37,6 +37,8 @@ _GENERATED = _CYTHON, b"CPyStatic", _MYPYC, b"pyo3"
 _UNPACKED_BYTES = 16 * 1024 * 1024
 _LONGEST_NAME = 256
 _NAMES_SHOWN = 3
+_FILES_SHOWN = 3
+"""Of how many files of a root the same is told: of numpy it would be thirty lines, and what to do is the same for all."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ class CompiledCode:
 
     def problems(self, needed: frozenset[str]) -> Iterator[str]:
         """What will fail in those that the payload needs, `needed` being the names of modules in the import closure."""
-        for one in self.files:
-            if one.module in needed:
-                yield from self._failing(one, "and the payload needs it")
+        yield from _of_some(
+            (one, text)
+            for one in self.files
+            if one.module in needed
+            for text in self._failing(one, "and the payload needs it")
+        )
 
     def warnings(self, needed: frozenset[str], *, inferred: bool) -> Iterator[str]:
         """What may fail, and what will in those that the payload does not need, as far as can be seen.
@@ -100,17 +105,21 @@ class CompiledCode:
                 f"{unread[0].location}{f' and {len(unread) - 1} more' if len(unread) > 1 else ''} is compiled, and what it imports cannot "
                 f"be read. What it needs and no source imports, DependencyList.inferred(also=[...]) names."
             )
-        for one in self.files:
-            if one.module not in needed:
-                yield from self._failing(
-                    one, "It travels as it is; nothing that the payload is seen to need imports it"
-                )
-            guessed = sorted(self._guessed(one) - self._names(one))
-            if guessed:
-                yield (
-                    f"{one.location} has the names {_listed(guessed)} compiled in. Where the package lands no module has them; if it "
-                    f"imports by them, it fails, or gets those that are loaded under that name. {self._remedy(one)}"
-                )
+        yield from _of_some(
+            (one, text)
+            for one in self.files
+            if one.module not in needed
+            for text in self._failing(one, "It travels as it is; nothing that the payload is seen to need imports it")
+        )
+        yield from _of_some(
+            (
+                one,
+                f"{one.location} has the names {_listed(guessed)} compiled in. Where the package lands no module has them; if it "
+                f"imports by them, it fails, or gets those that are loaded under that name. {self._remedy(one)}",
+            )
+            for one in self.files
+            if (guessed := sorted(self._guessed(one) - self._names(one)))
+        )
         yield from self._carried_names()
         yield from self._shared_between_versions()
 
@@ -276,6 +285,18 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
             continue
         if unpacker.eof:
             yield text
+
+
+def _of_some(told: Iterable[tuple[CompiledFile, str]]) -> Iterator[str]:
+    """What is told of files, a sentence each; where they are many of one root, of the first ones, and how many more there are."""
+    by_root: dict[str, dict[str, list[str]]] = {}
+    for one, text in told:
+        by_root.setdefault(one.file.path.partition("/")[0], {}).setdefault(one.location, []).append(text)
+    for root, by_file in by_root.items():
+        *shown, last = [text for texts in [*by_file.values()][:_FILES_SHOWN] for text in texts]
+        more = len(by_file) - _FILES_SHOWN
+        yield from shown
+        yield f"{last} So it is with {more} more compiled file{'s' * (more > 1)} of {root}." if more > 0 else last
 
 
 def _and_more(count: int) -> str:

@@ -42,7 +42,7 @@ def missed_by(requirements: Sequence[str], uses: Iterable[Use], installed: Insta
 def unused_of(
     requirements: Sequence[str], uses: Iterable[Use], installed: InstalledDistributions, loaded: Collection[str]
 ) -> list[str]:
-    """A sentence for each requirement that is installed here and that nothing which the payload needs imports.
+    """A sentence for each requirement that nothing which the payload needs imports, and for those that are not installed here.
 
     `loaded` are top-level modules that were imported when the payload was loaded, by whomever.
     """
@@ -50,6 +50,10 @@ def unused_of(
     found = []
     for name in sorted(distribution_names(requirements)):
         one = installed.by_name.get(name)
-        if one is not None and name not in used and not {*one.modules} & {*loaded}:
+        if one is None:
+            found.append(
+                f"dependencies name {name}, which is not installed here, so nothing is known of it. Is that how it is spelled?"
+            )
+        elif name not in used and not {*one.modules} & {*loaded}:
             found.append(f"dependencies name {one.name}, and nothing that the payload needs imports it.")
     return found

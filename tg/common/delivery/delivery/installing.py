@@ -69,6 +69,11 @@ def install_package_and_get_loader(
     newer Python or a newer delivery, `DependencyProblem` when requirements are missing or conflict with what is
     installed; nothing has been imported then.
     """
+    if not isinstance(package_location, (str, PathLike)):
+        raise TypeError(
+            f"package_location is of {type(package_location)}. Give the file of a package: packaging.package_location, after "
+            f"packaging.make_package()."
+        )
     if isolated and not install_dependencies:
         raise ValueError(
             "an isolated package has an environment of its own, with what it needs. Leave install_dependencies out."

@@ -29,11 +29,15 @@ _HEAD = "# The cells of a notebook that a payload needs, in the order in which t
 
 @dataclass(frozen=True)
 class MainModule:
-    """The text of the module, what messages call the place that it is from, and what the user should hear."""
+    """The text of the module, what messages call the place that it is from, and what the user should hear.
+
+    `parts` are the cells of a notebook, and what it has run, each with the line of the text that is before it.
+    """
 
     text: bytes
     location: str
     warnings: tuple[str, ...] = ()
+    parts: tuple[tuple[int, Part], ...] = ()
 
     @classmethod
     def with_definitions(cls, source: MainSource, names: Iterable[str]) -> MainModule:
@@ -54,10 +58,12 @@ class MainModule:
             return cls(text.encode(), source.location, warnings)
         features = sorted({one for statement in chosen.statements for one in statement.features})
         text = "".join([_HEAD, *(f"from __future__ import {one}\n" for one in features)])
+        parts = []
         for part, statements in kept.items():
-            title = part.cell or os.path.basename(part.file or "")
-            text += f"\n# {title}:\n{_Rendering(part, statements, source.package).text()}"
-        return cls(text.encode(), f"main.py of {source.location}", warnings)
+            text += f"\n# {part.cell or os.path.basename(part.file or '')}:\n"
+            parts.append((text.count("\n"), part))
+            text += _Rendering(part, statements, source.package).text()
+        return cls(text.encode(), f"main.py of {source.location}", warnings, tuple(parts))
 
 
 class _Rendering:

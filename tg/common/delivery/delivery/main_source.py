@@ -79,7 +79,10 @@ class MainSource:
 
 
 def defining_code(value: object) -> Iterator[tuple[str, str, int]]:
-    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written."""
+    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written there.
+
+    Decorators give classes functions of their own modules: those that `dataclass` makes are wrapped by one of `dataclasses`.
+    """
     seen = set()
     while id(value) not in seen and not isinstance(value, type):
         seen.add(id(value))
@@ -87,8 +90,10 @@ def defining_code(value: object) -> Iterator[tuple[str, str, int]]:
     held = list(vars(value).values()) if isinstance(value, type) else [value]
     for one in held:
         function = one.__func__ if isinstance(one, (staticmethod, classmethod)) else one
-        if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<string"):
-            code = function.__code__
+        if not isinstance(function, FunctionType) or function.__globals__.get("__name__") not in (MAIN, "__mp_main__"):
+            continue
+        code = function.__code__
+        if not code.co_filename.startswith("<string"):
             yield code.co_name, code.co_filename, code.co_firstlineno
 
 
@@ -124,7 +129,8 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
                     yield Part(_read(place), place)
                     break
         elif name in _RUNS_ITS_BODY and body:
-            yield Part(shell.transform_cell(body), cell=cell, first_line=2)
+            blank = body[: len(body) - len(body.lstrip())].count("\n")  # lines that IPython takes off
+            yield Part(shell.transform_cell(body), cell=cell, first_line=2 + blank)
 
 
 def _magics(text: str) -> Iterator[tuple[str, str, str]]:

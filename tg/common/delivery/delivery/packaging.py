@@ -6,6 +6,7 @@ input before anything is written, and writes the plan down.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -88,6 +89,12 @@ class Packaging:
         self.package_module_name: str | None = None
         self.package_properties: dict[str, str] | None = None
 
+    def __repr__(self) -> str:
+        where = "not made yet" if self.package_location is None else f"made as {self.package_location}"
+        return (
+            f"<Packaging {self.name}{f' {self.version}' if self.version else ''}: {', '.join(self.payload)}; {where}>"
+        )
+
     def make_package(self, destination: str | PathLike[str] | None = None) -> Packaging:
         """Write the package into the folder `destination`, and return these settings.
 
@@ -126,8 +133,12 @@ class Packaging:
             for note in report.notes:
                 Logger.info(note)
             tree = found.snapshot.tree
-            portions = ", ".join(map(str, tree.portions))
+            main = [found.origins.main.location] if found.origins.main is not None else []
+            portions = ", ".join([*main, *map(str, tree.portions)])
             Logger.info(f"{plan.facts.module_name}: {len(tree.files)} files of {portions} are in {location}")
+            if found.settings.inferred is not None:
+                needs = ", ".join(found.requirements()) or "nothing"
+                Logger.info(f"{plan.facts.module_name} needs {needs} besides, as was found")
         return self
 
     def check(self) -> CheckReport:
@@ -149,7 +160,8 @@ class Packaging:
                         report += CheckReport.of_package(found, plan, archive)
 
                     write_wheel(Path(folder, plan.file_name), plan.members, plan.facts.dist_info, plan.metadata, accept)
-                broken = found.snapshot.check_syntax()
+                needed = {file.path for file in found.closure.files}
+                broken = [pair for pair in found.snapshot.check_syntax() if pair[0].path not in needed]
         except (UndeliverablePayload, UndeliverableSource) as error:
             return CheckReport(error.problems)
         found.snapshot.remember()
@@ -175,6 +187,8 @@ class Packaging:
         from ..environments.lock import Lock
         from ..environments.platform import Platform
 
+        if python is not None and not (isinstance(python, str) and re.fullmatch(r"\d+\.\d+", python)):
+            raise InvalidName(f"python={python!r} is not one to lock for. Give it as '3.12'.", given=python)
         settings = self._settings()
         if settings.inferred is None:
             requirements = settings.requirements()
@@ -227,5 +241,5 @@ class Packaging:
 
 def _syntax_warnings(broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
     for file, (line, message) in broken:
-        where = f"{file.source.location}:{line}"
+        where = file.source.place(line)
         yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."

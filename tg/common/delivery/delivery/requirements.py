@@ -70,7 +70,8 @@ def install_missing(facts: PackageFacts, lock: Lock | None, *, install: bool, si
     missing, conflicts = unmet_requirements(facts)
     if conflicts:
         raise DependencyProblem(
-            "; ".join(conflicts) + ". Deliver with a requirement that fits, or run it in an environment of its own.",
+            "; ".join(conflicts)
+            + ". Deliver with a requirement that fits, or load it with isolated=True, in an environment of its own.",
             problems=conflicts,
         )
     if not missing:
@@ -141,7 +142,7 @@ def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> 
     if "onflict" in said or ("nsatisfiable" in said and "not found in the package registry" not in said):
         raise DependencyProblem(
             f"{facts.module_name} needs {', '.join(missing)}, which does not go together with what is installed:\n{said}\n"
-            f"Run it in an environment of its own.",
+            f"Load it with isolated=True, in an environment of its own.",
             problems=list(missing),
         )
     raise CommandFailed(

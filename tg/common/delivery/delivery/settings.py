@@ -107,7 +107,7 @@ def _needs(lists: Sequence[DependencyList]) -> dict[str, tuple[str, ...]]:
     for names in lists:
         if not isinstance(names, DependencyList):
             raise TypeError(
-                f"dependencies has {names!r} in it. It is a sequence of lists with names: (DependencyList('mine', [...]),)."
+                f"dependencies has {names!r} in it. It is a sequence of lists with names, (DependencyList('mine', [...]),), or 'auto'."
             )
         needs[names.name] = (*needs.get(names.name, ()), *names.dependencies)
     texts = [one for names in needs.values() for one in names]

@@ -19,6 +19,7 @@ from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runtime.errors import UndeliverableSource
 from ..runtime.roots import MAIN, Roots
@@ -26,6 +27,9 @@ from .ignoring import FILE_NAME, IgnoreRules, is_dropping
 from .root_distributions import distributions_in, distributions_of, metadata_files, missing_files
 from .shared_library import LIBRARY_NAME, foreign_machine
 from .zipped_roots import unpacked
+
+if TYPE_CHECKING:
+    from .main_source import Part
 
 __all__ = ["SourceFile", "SourceTree", "portions_of"]
 
@@ -37,13 +41,21 @@ _EXTENSION = re.compile(r"\.((?:abi3|cpython|cp[0-9]|pypy|graalpy)[^.]*)\.(?:so|
 class SourceFile:
     """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion.
 
-    `made` is what is in it where it is made, and lies nowhere.
+    `made` is what is in it where it is made, and lies nowhere; `parts` what it was made of, each with the line that is before it.
     """
 
     path: str
     location: str
     portion: Path
     made: bytes | None = None
+    parts: tuple[tuple[int, Part], ...] = ()
+
+    def place(self, line: int) -> str:
+        """A line of it as messages name it: `file:line`, or as it is in the cell that it is from."""
+        for before, part in reversed(self.parts):
+            if line > before:
+                return part.place(line - before)
+        return f"{self.location}:{line}"
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ __all__ = ["Use", "uses_of"]
 class Use:
     """A module that is imported, or named by a pickle; `distributions` is empty where none that is installed has it.
 
-    `optional`: the code goes on without it.
+    `optional`: the code goes on without it; `in_installed_code`: that code is a root which is installed itself.
     """
 
     module: str
     place: str
     optional: bool
     distributions: tuple[InstalledDistribution, ...]
+    in_installed_code: bool = False
 
     def __str__(self) -> str:
         return f"{self.place} {'is made of' if self.place.startswith('payload[') else 'imports'} {self.module}"
@@ -36,4 +37,4 @@ def uses_of(closure: Closure, resources: Iterable[PickledResource], installed: I
     for one in imports:
         top = one.module.partition(".")[0]
         if top not in sys.stdlib_module_names and top not in ("__main__", "__mp_main__"):
-            yield Use(one.module, one.place, one.optional, installed.that_have(one.module))
+            yield Use(one.module, one.place, one.optional, installed.that_have(one.module), one.in_installed_code)

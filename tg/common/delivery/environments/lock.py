@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,7 +29,7 @@ class Pin:
 
     name: str
     version: str
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ __all__ = ["Platform", "libc_here"]
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Architectures by their names in Go, which OCI uses, and in Python's tags; those that PyPI has wheels for."""
+_LIBRARIES = "glibc", "musl"
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "arm64v8": "arm64"}
 
 
@@ -30,7 +31,13 @@ class Platform:
         system, _, machine = text.lower().partition("/")
         architecture = _ALIASES.get(machine.removesuffix("/v8"), machine.removesuffix("/v8"))
         if system != "linux" or architecture not in _MACHINES:
-            raise ImageProblem(f"images for {text!r} cannot be composed. There are linux/{', linux/'.join(_MACHINES)}.")
+            raise ImageProblem(
+                f"{text!r} is no platform that is delivered to. There are linux/{', linux/'.join(_MACHINES)}."
+            )
+        if libc not in _LIBRARIES:
+            raise ImageProblem(
+                f"{libc!r} is no C library that wheels are named for. There are {', '.join(_LIBRARIES)}."
+            )
         return cls(architecture, libc)
 
     @classmethod

@@ -57,7 +57,9 @@ class Proxy:
         return str(_call(self, "special", "__format__", specification))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(f"{type(self)} stands for an object in a worker, which cannot be pickled or copied here")
+        raise TypeError(
+            f"{type(self)} stands for an object in a worker, which cannot be pickled or copied here. Ask it for plain values"
+        )
 
 
 class RemoteMethod:

@@ -210,6 +210,14 @@ class Session:
         """What a call raises here."""
         if answer.kind == "raised":
             assert isinstance(answer.value, BaseException)
+            if (
+                isinstance(answer.value, ModuleNotFoundError)
+                and answer.value.msg == f"No module named {answer.value.name!r}"
+            ):
+                answer.value.msg += (
+                    f", where {self.module_name} is at work: that environment has the dependencies of the package and nothing else. "
+                    f"Declare what brings it, or make the package with dependencies='auto'."
+                )
             return answer.value
         if answer.kind == "failed":
             return RemoteError(
