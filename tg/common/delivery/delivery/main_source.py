@@ -78,18 +78,25 @@ class MainSource:
         return cls(parts, vars(main), location, getattr(main, "__package__", None) or "")
 
 
-def defining_code(value: object) -> Iterator[tuple[str, str, int]]:
-    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written."""
+def defining_code(value: object, name: str) -> Iterator[tuple[str, str, int]]:
+    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written
+    there under its name: decorators, and classes such as `Enum`, put others of the same names into their place."""
+    is_class = isinstance(value, type)
+    for one in list(vars(value).values()) if is_class else [value]:
+        function = _unwrapped(one.__func__ if isinstance(one, (staticmethod, classmethod)) else one)
+        if isinstance(function, FunctionType):
+            code = function.__code__
+            is_generated = code.co_filename.startswith(("<string", "<attrs"))
+            if not is_generated and function.__qualname__ == (f"{name}.{code.co_name}" if is_class else name):
+                yield code.co_name, code.co_filename, code.co_firstlineno
+
+
+def _unwrapped(value: object) -> object:
     seen = set()
     while id(value) not in seen and not isinstance(value, type):
         seen.add(id(value))
         value = getattr(value, "__dict__", {}).get("__wrapped__", value)
-    held = list(vars(value).values()) if isinstance(value, type) else [value]
-    for one in held:
-        function = one.__func__ if isinstance(one, (staticmethod, classmethod)) else one
-        if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<string"):
-            code = function.__code__
-            yield code.co_name, code.co_filename, code.co_firstlineno
+    return value
 
 
 def is_made_by_ipython(value: object) -> bool:
@@ -149,7 +156,7 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
         file
         for value in list(vars(main).values())
         if issubclass(type(value), (type, FunctionType)) and value.__module__ == MAIN
-        for _, file, _ in defining_code(value)
+        for _, file, _ in defining_code(value, value.__qualname__)
         if os.path.isfile(file) and not any(part.made(file) for part in cells)
     }
     for file in sorted(files):

@@ -90,7 +90,7 @@ class Statement:
     @cached_property
     def changes(self) -> frozenset[str]:
         """The names whose objects it changes, as `CONFIG["a"] = 1` does, and `@show.register` before a function."""
-        changed = {_root(one.value) for one in _changed_places(self.node)}
+        changed = {_root(one) for one in _changed_places(self.node)}
         if isinstance(self.node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in self.node.decorator_list:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -223,12 +223,16 @@ def _only_catches(item: ast.withitem) -> bool:
     return isinstance(call, ast.Call) and name_of(call.func) in ("suppress", "catch_warnings")
 
 
-def _changed_places(node: ast.stmt) -> Iterator[ast.Attribute | ast.Subscript]:
-    """`a.b` and `a[b]` where they are assigned or deleted."""
-    if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
-        for one in ast.walk(node):
-            if isinstance(one, (ast.Attribute, ast.Subscript)) and not isinstance(one.ctx, ast.Load):
-                yield one
+def _changed_places(node: ast.AST) -> Iterator[ast.expr]:
+    """`a` of `a.b` and `a[b]` where these are assigned or deleted, and of `setattr(a, …)`; what functions in it do is not meant."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return
+    if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+        yield node.value
+    elif isinstance(node, ast.Call) and name_of(node.func) in ("setattr", "delattr") and node.args:
+        yield node.args[0]
+    for child in ast.iter_child_nodes(node):
+        yield from _changed_places(child)
 
 
 def _root(node: ast.expr) -> str:
