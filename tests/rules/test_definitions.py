@@ -162,6 +162,14 @@ NEEDED = {
         "class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)\nclass A(P): pass",
         "P",
     ),
+    "what a class notes of the subclasses of its subclasses": (
+        "class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)\nclass A(P): pass\nclass B(A): pass",
+        "P",
+    ),
+    "what a metaclass collects": (
+        "R = []\nclass M(type):\n    def __init__(c, *given): R.append(c)\nclass A(metaclass=M): pass\nclass B(A): pass\ndef f(): return R",
+        "f",
+    ),
     "what is registered with an abstract class": (
         "import abc\nclass A(abc.ABC): pass\nclass B: pass\nA.register(B)",
         "A",

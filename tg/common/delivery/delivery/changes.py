@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from .repeatable import MUTABLE, PLAIN, what_it_does
-from .statements import Statement
+from .statements import Statement, root_name
 
 __all__ = ["Changes", "has_collections_as_written", "is_equal", "written_value"]
 
@@ -47,7 +47,7 @@ class Changes:
             if isinstance(receiver, ast.Name):
                 changes |= {receiver.id}
         if isinstance(node, ast.ClassDef):
-            changes |= {one.id for one in node.bases if isinstance(one, ast.Name) and self._notes_subclasses(one.id)}
+            changes |= self._told_of_class(node)
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in node.decorator_list:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -90,18 +90,26 @@ class Changes:
             return any(not isinstance(one, PLAIN) for one in (value.values() if isinstance(value, dict) else value))
         return not isinstance(value, _STATELESS)
 
-    def _notes_subclasses(self, name: str) -> bool:
-        """Whether a class of what was run does something with each of its subclasses."""
-        value = self._namespace.get(name)
-        ours = [kind for kind in getattr(value, "__mro__", ()) if kind.__module__ == "__main__"]
-        return any("__init_subclass__" in vars(kind) for kind in ours) or (
-            bool(ours) and type(value).__module__ == "__main__"
-        )
+    def _told_of_class(self, node: ast.ClassDef) -> frozenset[str]:
+        """What does something with each new class: classes of what was run that it is made from, with their collections."""
+        told: set[str] = set()
+        for base in (*node.bases, *(keyword.value for keyword in node.keywords if keyword.arg == "metaclass")):
+            value = self._namespace.get(root_name(base))
+            if not isinstance(value, type):
+                continue
+            ours = [kind for kind in value.__mro__ if kind.__module__ == "__main__"]
+            telling = [kind for kind in ours if "__init_subclass__" in vars(kind) or issubclass(kind, type)]
+            metaclass: type = type(value)
+            telling += [kind for kind in metaclass.__mro__ if kind.__module__ == "__main__"]
+            if telling:
+                told.update(kind.__name__ for kind in ours)
+                told.update(*(self._collections_of(kind.__name__) for kind in telling))
+        return frozenset(told)
 
     def _collections_of(self, name: str) -> frozenset[str]:
-        """The collections that a function of what was run refers to: a decorator that does may put into them what it is given."""
+        """The collections that a function or class of what was run refers to, and may put into what it is given."""
         value = self._namespace.get(name)
-        if not isinstance(value, FunctionType) or value.__module__ != "__main__":
+        if not isinstance(value, (FunctionType, type)) or value.__module__ != "__main__":
             return frozenset()
         found: set[str] = set()
         for statement in self._statements:

@@ -25,6 +25,7 @@ __all__ = [
     "first_line",
     "is_main_guard",
     "names_in",
+    "root_name",
     "statements_of",
     "tree_of",
 ]
@@ -90,11 +91,11 @@ class Statement:
     @cached_property
     def changes(self) -> frozenset[str]:
         """The names whose objects it changes, as `CONFIG["a"] = 1` does, and `@show.register` before a function."""
-        changed = {_root(one) for one in _changed_places(self.node)}
+        changed = {root_name(one) for one in _changed_places(self.node)}
         if isinstance(self.node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in self.node.decorator_list:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                changed |= {_root(called)} if isinstance(called, ast.Attribute) else set()
+                changed |= {root_name(called)} if isinstance(called, ast.Attribute) else set()
         return frozenset(changed - {""})
 
     @cached_property
@@ -235,7 +236,7 @@ def _changed_places(node: ast.AST) -> Iterator[ast.expr]:
         yield from _changed_places(child)
 
 
-def _root(node: ast.expr) -> str:
+def root_name(node: ast.expr) -> str:
     """`a` for `a`, `a.b` and `a[b].c`; nothing for what begins otherwise."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
