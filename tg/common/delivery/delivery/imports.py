@@ -10,7 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Import", "catches_import_error", "imports_in", "imports_of", "is_for_some_pythons", "name_of", "parsed"]
+__all__ = [
+    "Import",
+    "catches_import_error",
+    "for_type_checkers",
+    "imports_in",
+    "imports_of",
+    "is_for_some_pythons",
+    "name_of",
+    "parsed",
+]
 
 # Python 3.11 counts the depth of a tree for all threads together while it makes it, and fails when two do so at once
 # (https://github.com/python/cpython/issues/106905).
@@ -97,6 +106,11 @@ def _skipped_at_run_time(branch: ast.If) -> list[ast.stmt] | None:
     if is_for_some_pythons(branch.test):
         taken = _holds_here(branch.test)
         return None if taken is None else branch.orelse if taken else branch.body
+    return for_type_checkers(branch)
+
+
+def for_type_checkers(branch: ast.If) -> list[ast.stmt] | None:
+    """The part of an `if TYPE_CHECKING` or `if not TYPE_CHECKING` that only type checkers read; `None` for any other `if`."""
     if name_of(branch.test) == "TYPE_CHECKING":
         return branch.body
     if isinstance(branch.test, ast.UnaryOp) and isinstance(branch.test.op, ast.Not):
