@@ -127,6 +127,17 @@ def test_what_reading_the_source_tells_is_in_the_report_too(project: Project) ->
     assert [line for line in told if "broken.py:1 does not parse" in line]
 
 
+def test_what_may_be_missing_is_told_also_when_the_package_is_known_not_to_load(project: Project) -> None:
+    project.write("tg/my/data.csv", "1\n")
+    lines = "from typing import Self", "import iniconfig", "open('tg/my/data.csv')", "import tg.my.nowhere"
+    job(project, *lines)
+    told, sound = check(project)
+    assert not sound
+    assert [
+        part in line for part, line in zip(("nowhere", "typing.Self", "data.csv", "iniconfig"), told, strict=True)
+    ] == [True] * 4
+
+
 def test_what_cannot_be_pickled_is_in_the_report(project: Project) -> None:
     told, sound = check(project, payload="job=Job(), key=lambda: 1")
     assert not sound

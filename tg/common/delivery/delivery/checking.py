@@ -22,7 +22,7 @@ from .origins import Origins, distribution_names
 from .plan import Plan
 from .snapshot import SnapshotFile
 from .trial import Failure, Trial
-from .uses import uses_of
+from .uses import Use, uses_of
 
 __all__ = ["CheckReport"]
 
@@ -82,8 +82,14 @@ class CheckReport:
         )
 
     @classmethod
+    def of_needs(cls, found: Examination) -> CheckReport:
+        """What the needed modules need that may be missing where the package lands, as reading tells: files, Pythons, dependencies."""
+        installed = InstalledDistributions.here()
+        return cls._of_needs(found, list(uses_of(found.closure, found.resources, installed)), installed)
+
+    @classmethod
     def of_package(cls, found: Examination, plan: Plan, archive: Path) -> CheckReport:
-        """What a trial of the finished package tells, and what its modules need that may be missing where it lands."""
+        """The same, and what a trial of the finished package tells."""
         installed = InstalledDistributions.here()
         uses = list(uses_of(found.closure, found.resources, installed))
         requirements = found.requirements()
@@ -98,13 +104,22 @@ class CheckReport:
             places={file.path: file.source.location for file in found.snapshot.files},
         )
         files = found.snapshot.by_path
-        warnings = [*_newer(found), *_opened(found), *_trial_warnings(trial, files, found.origins)]
         notes: list[str] = []
+        if found.settings.inferred is None and not (trial.crash or trial.unknown):
+            notes = unused_of(requirements, uses, installed, trial.modules)
+        tried = cls(
+            tuple(_trial_problems(trial, files, found.origins)),
+            tuple(dict.fromkeys(_trial_warnings(trial, files, found.origins))),
+            tuple(notes),
+        )
+        return cls._of_needs(found, uses, installed) + tried
+
+    @classmethod
+    def _of_needs(cls, found: Examination, uses: Sequence[Use], installed: InstalledDistributions) -> CheckReport:
+        warnings = [*_newer(found), *_opened(found)]
         if found.settings.inferred is None:
-            warnings += missed_by(requirements, uses, installed)
-            if not (trial.crash or trial.unknown):
-                notes += unused_of(requirements, uses, installed, trial.modules)
-        return cls(tuple(_trial_problems(trial, files, found.origins)), tuple(dict.fromkeys(warnings)), tuple(notes))
+            warnings += missed_by(found.requirements(), uses, installed)
+        return cls(warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _job_warnings(payload: Mapping[str, Any]) -> Iterator[str]:
