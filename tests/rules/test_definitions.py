@@ -25,6 +25,10 @@ def text_for(script: str, *names: str, package: str = "") -> str:
 
 
 def text_for_cells(cells: list[str], *names: str) -> str:
+    return module_of_cells(cells, *names).text.decode()
+
+
+def module_of_cells(cells: list[str], *names: str) -> MainModule:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     parts = []
     for number, cell in enumerate(map(textwrap.dedent, cells), 1):
@@ -35,7 +39,7 @@ def text_for_cells(cells: list[str], *names: str) -> str:
             exec(compile(cell, file, "exec", dont_inherit=True), namespace)
         except ZeroDivisionError:
             continue
-    return MainModule.with_definitions(MainSource(tuple(parts), namespace, "the notebook", ""), names).text.decode()
+    return MainModule.with_definitions(MainSource(tuple(parts), namespace, "the notebook", ""), names)
 
 
 def kept(text: str) -> list[str]:
@@ -456,6 +460,15 @@ def test_cells_stand_below_their_numbers_and_names_go_across_them() -> None:
         "    def run(self): return json, LIMIT",
     ]
     assert text.splitlines()[text.splitlines().index("# In [2]:") + 2] == "LIMIT = 2"
+
+
+def test_every_line_that_is_kept_of_a_cell_is_known_by_its_number_in_it() -> None:
+    cells = ["print(1)\nX = 1", "from __future__ import annotations\n\n# note\ndef f():\n    return X\n\n\n"]
+    module = module_of_cells(cells, "f")
+    kept_lines = dict(zip(module.places, module.text.decode().splitlines(), strict=True))
+    assert kept_lines["In [1] line 2"] == "X = 1"
+    assert kept_lines["In [2] line 3"] == "# note"
+    assert kept_lines["In [2] line 5"] == "    return X"
 
 
 def test_the_latest_definition_of_a_cell_is_the_one_that_travels() -> None:

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from tg.common.delivery.delivery.imports import imports_of
 from tg.common.delivery.delivery.newer_python import _SINCE, newer_features, release
 
 HERE = sys.version_info[:2]
@@ -117,8 +116,3 @@ def test_syntax_is_told_with_its_python_and_older_ones_do_not_parse_it(source: s
 )
 def test_what_every_python_parses_is_not_told(source: str) -> None:
     assert found(source) == []
-
-
-def test_imports_for_other_pythons_are_optional() -> None:
-    source = "if sys.version_info >= (3, 10):\n    import a\nelse:\n    import b\nif sys.version_info < (3, 10):\n    import c\n"
-    assert {one.module: one.optional for one in imports_of(source.encode())} == {"a": False, "b": True, "c": True}

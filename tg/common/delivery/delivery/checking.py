@@ -134,7 +134,7 @@ def _unresolved(found: Examination) -> Iterator[str]:
     for file in found.snapshot.files:
         for line, text in file.unresolved:
             yield (
-                f"{file.source.location}:{line} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
+                f"{file.source.place(line)} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
                 f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
             )
 
@@ -163,7 +163,7 @@ def _newer(found: Examination) -> Iterator[str]:
         for line, what, python in file.newer():
             if release(python) > lowest:
                 yield (
-                    f"{file.source.location}:{line} has {what}, which is new in Python {python}, and requires_python is "
+                    f"{file.source.place(line)} has {what}, which is new in Python {python}, and requires_python is "
                     f"{found.settings.requires_python!r}. Set packaging.requires_python = '>={python}', or do without."
                 )
 
@@ -172,7 +172,7 @@ def _opened(found: Examination) -> Iterator[str]:
     for file in found.closure.files:
         for line, path, there in paths_that_will_not_exist(file.opened(), file.source.portion):
             yield (
-                f"{file.source.location}:{line} opens {path!r}, which is {there} here, and will not exist where the package lands. Read "
+                f"{file.source.place(line)} opens {path!r}, which is {there} here, and will not exist where the package lands. Read "
                 f"it from the package, importlib.resources.files(__package__), or give it to the run as an input."
             )
 
@@ -233,6 +233,8 @@ def _trial_warnings(trial: Trial, files: Mapping[str, SnapshotFile], origins: Or
 def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
     """A place in the package as one in the project."""
     file = files.get(path)
+    if file is not None and line:
+        return file.source.place(line)
     return f"{file.source.location if file else path}{f':{line}' if line else ''}"
 
 

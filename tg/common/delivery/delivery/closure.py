@@ -66,7 +66,7 @@ class Closure:
             except (SyntaxError, ValueError) as error:  # ValueError: null bytes, before Python 3.12
                 line, message = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (1, str(error))
                 problems.append(
-                    f"{file.source.location}:{line} does not parse ({message}), and the payload needs it. Correct it."
+                    f"{file.source.place(line or 1)} does not parse ({message}), and the payload needs it. Correct it."
                 )
                 continue
             package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
@@ -74,13 +74,13 @@ class Closure:
                 inside = modules_meant_by(imported, package)
                 if inside and imported.module and not imported.optional and not _is_there(inside[0], known, snapshot):
                     problems.append(
-                        f"{file.source.location}:{imported.line} imports {roots.here(inside[0])}, which is not in "
+                        f"{file.source.place(imported.line)} imports {roots.here(inside[0])}, which is not in "
                         f"{inside[0].partition('.')[0]}/. Add it, or remove the import."
                     )
                 waiting += inside
                 problems += _outside(imported, file, origins)
                 if imported.level == 0 and not is_ours(file.path):  # what delivery needs besides is its own matter
-                    place = f"{file.source.location}:{imported.line}"
+                    place = file.source.place(imported.line)
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
                     outside.append(OutsideImport(imported.module + named, place, imported.optional))
         problems += _stale(definitions, snapshot, known)
@@ -131,7 +131,7 @@ def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str
     if where is None:
         return []
     return [
-        f"job uses {imported.module} ({file.source.location}:{imported.line}), which is outside tg/ ({where}) and will not be "
-        f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
+        f"job uses {imported.module} ({file.source.place(imported.line)}), which is outside {origins.travelling} ({where}) and will not "
+        f"be delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
         f"declare the distribution that brings it."
     ]

@@ -146,7 +146,7 @@ def _credential_problems(settings: Settings, snapshot: Snapshot, resources: Iter
             )
         for line, what in file.credentials:
             yield (
-                f"{file.source.location}:{line} looks like {what}, and would be read by whoever gets the package. Keep it in an "
+                f"{file.source.place(line)} looks like {what}, and would be read by whoever gets the package. Keep it in an "
                 f"environment variable and propagate that; if it is none, end the line with '# pragma: allowlist secret', or "
                 f"packaging.allow_credentials = [{shown!r}]."
             )

@@ -57,9 +57,7 @@ def imports_of(source: bytes) -> list[Import]:
 def imports_in(tree: ast.Module, source: bytes) -> list[Import]:
     """The same for a module that was parsed."""
     found: list[Import] = []
-    _collect(tree, False, found)
-    if b"import_module" in source:
-        found += [item for node in ast.walk(tree) if isinstance(node, ast.Call) and (item := _called_import(node))]
+    _collect(tree, False, found, calls=b"import_module" in source or b"__import__" in source)
     return found
 
 
@@ -70,7 +68,8 @@ def parsed(source: bytes | str, *, flags: int = 0) -> ast.Module:
     return tree
 
 
-def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
+def _collect(node: ast.AST, optional: bool, found: list[Import], *, calls: bool) -> None:
+    """`calls`: also look for modules that are imported by calling a function, which takes longer."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             found += [Import(child.lineno, 0, alias.name, None, optional) for alias in child.names]
@@ -79,25 +78,34 @@ def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
                 Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
             ]
         elif isinstance(child, ast.Try) and any(catches_import_error(handler) for handler in child.handlers):
-            _collect(ast.Module(child.body, []), True, found)
+            _collect(ast.Module(child.body, []), True, found, calls=calls)
             rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
-            _collect(rest, optional, found)
+            _collect(rest, optional, found, calls=calls)
         elif isinstance(child, ast.If) and (skipped := _skipped_at_run_time(child)) is not None:
-            _collect(ast.Module(skipped, []), True, found)
-            _collect(ast.Module(child.orelse if skipped is child.body else child.body, []), optional, found)
+            _collect(ast.Module(skipped, []), True, found, calls=calls)
+            rest = ast.Module(child.orelse if skipped is child.body else child.body, [])
+            _collect(rest, optional, found, calls=calls)
         elif isinstance(child, ast.With) and any(_suppresses_import_error(item) for item in child.items):
-            _collect(ast.Module(child.body, []), True, found)
+            _collect(ast.Module(child.body, []), True, found, calls=calls)
         elif not isinstance(child, ast.expr):
-            _collect(child, optional, found)
+            _collect(child, optional, found, calls=calls)
+        elif calls:
+            called = (_called_import(one, optional) for one in ast.walk(child) if isinstance(one, ast.Call))
+            found += [one for one in called if one is not None]
 
 
-def _called_import(call: ast.Call) -> Import | None:
-    """`import_module(".x", __package__)` and its like."""
+def _called_import(call: ast.Call, optional: bool) -> Import | None:
+    """`import_module(".x", __package__)`, `importlib.import_module("x")`, `__import__("x")`."""
     name = call.args[0] if call.args else None
-    if name_of(call.func) == "import_module" and isinstance(name, ast.Constant) and isinstance(name.value, str):
-        module = name.value.lstrip(".")
-        level = len(name.value) - len(module)
-        return Import(call.lineno, level, module, None, False) if level else None
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
+        return None
+    module = name.value.lstrip(".")
+    level = len(name.value) - len(module)
+    function = name_of(call.func)
+    holder = call.func.value if isinstance(call.func, ast.Attribute) else None
+    is_pythons = holder is None or name_of(holder) == "importlib"
+    if (function == "import_module" and (level or is_pythons)) or (function == "__import__" and is_pythons):
+        return Import(call.lineno, level, module, None, optional)
     return None
 
 

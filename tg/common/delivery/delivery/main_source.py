@@ -21,7 +21,7 @@ from typing import Any
 
 from ..runtime.roots import MAIN
 
-__all__ = ["MainSource", "Part", "defining_code", "is_made_by_ipython"]
+__all__ = ["MainSource", "Part", "defining_code", "is_made_by_ipython", "place_in_cells"]
 
 _RUNS_ITS_BODY = frozenset({"capture", "prun", "time"})
 """Magics that run the rest of their cell where the cell itself would have been run."""
@@ -97,6 +97,16 @@ def _unwrapped(value: object) -> object:
         seen.add(id(value))
         value = getattr(value, "__dict__", {}).get("__wrapped__", value)
     return value
+
+
+def place_in_cells(file: str, line: int) -> str:
+    """A line as messages name it: by its cell, where the file is the one that a notebook has made up for a cell."""
+    try:
+        parts = MainSource.of_process().parts
+    except LookupError:
+        parts = ()
+    made = (part for part in reversed(parts) if part.cell and part.first_line == 1 and part.made(file))
+    return next((part.place(line) for part in made), f"{file}:{line}")
 
 
 def is_made_by_ipython(value: object) -> bool:

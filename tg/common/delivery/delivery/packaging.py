@@ -231,5 +231,4 @@ def _write(found: Examination, plan: Plan, location: Path, *, checked: bool, kee
 
 def _syntax_warnings(broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
     for file, (line, message) in broken:
-        where = f"{file.source.location}:{line}"
-        yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."
+        yield f"{file.source.place(line)} does not parse ({message}). It travels as it is; nothing in the payload needs it."

@@ -37,13 +37,18 @@ _EXTENSION = re.compile(r"\.((?:abi3|cpython|cp[0-9]|pypy|graalpy)[^.]*)\.(?:so|
 class SourceFile:
     """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion.
 
-    `made` is what is in it where it is made, and lies nowhere.
+    `made` is what is in it where it is made, and lies nowhere; `places` then says of each of its lines where it is from.
     """
 
     path: str
     location: str
     portion: Path
     made: bytes | None = None
+    places: tuple[str, ...] = ()
+
+    def place(self, line: int) -> str:
+        """A line of it as messages name it."""
+        return self.places[line - 1] if 0 < line <= len(self.places) else f"{self.location}:{line}"
 
 
 @dataclass(frozen=True)
