@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -161,6 +163,45 @@ def test_what_a_module_prints_and_starts_does_not_get_in_the_way(project: Projec
         "    threading.Thread(target=time.sleep, args=(3600,)).start()",
     )
     assert check(project) == (["hello", "nothing was found"], True)
+
+
+def test_a_process_that_a_module_starts_is_not_waited_for(project: Project) -> None:
+    started = project.elsewhere / "started"
+    job(
+        project,
+        before="import subprocess, sys\nif __name__.count('.') > 2:\n"
+        "    process = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
+        f"    open({str(started)!r}, 'w').write(str(process.pid))",
+    )
+    try:
+        assert check(project) == (["nothing was found"], True)
+    finally:
+        os.kill(int(started.read_text()), signal.SIGKILL)
+
+
+def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs(project: Project) -> None:
+    """As uv and hatch install editably: by a `.pth` file, and metadata that names no module."""
+    import packaging
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project.elsewhere / "venv")], check=True)
+    (site,) = (project.elsewhere / "venv").glob("lib/*/site-packages")
+    (site / "others.pth").write_text(f"{Path(packaging.__file__).parent.parent}\n")
+    for name, needs in (("one", "Requires-Dist: other-dist\n"), ("other", "")):
+        lies = project.write(
+            f"libraries/{name}/src/{name}/__init__.py", "import other\n" if needs else ""
+        ).parent.parent
+        metadata = site / f"{name}_dist-1.0.dist-info"
+        metadata.mkdir()
+        (site / f"{name}_dist.pth").write_text(f"{lies}\n")
+        (metadata / "RECORD").write_text(f"{name}_dist.pth,,\n")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n{needs}")
+        (metadata / "direct_url.json").write_text(
+            f'{{"url": "{lies.parent.as_uri()}", "dir_info": {{"editable": true}}}}'
+        )
+    job(project, before="import one\n")
+    declared = "packaging.dependencies = [DependencyList('mine', ['one-dist'])]"
+    code = REPORT.format(module="tg.my.job", version="1.0.0", payload="job=Job()", settings=declared)
+    assert project.run(code, python=str(project.elsewhere / "venv/bin/python")) == "nothing was found\nTrue\n"
 
 
 def test_a_file_that_is_opened_by_a_path_of_the_project_is_told(project: Project) -> None:

@@ -602,6 +602,7 @@ def test_a_notebook_is_told_its_cells_where_something_does_not_travel(project: P
 def test_a_script_that_a_notebook_has_run_is_part_of_it(project: Project) -> None:
     script = project.write("script.py", "X = 8\nclass Base:\n    x = X\n")
     with Notebook(project) as notebook:
+        notebook.run(f"%run {script} it's", fails=True)
         notebook.run(f"%run {script}")
         notebook.run("class Job(Base):\n    def run(self):\n        return self.x")
         file = delivered(notebook.run(DELIVER))

@@ -72,3 +72,5 @@ def test_a_path_is_also_seen_from_the_folder_above_the_root(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert told("open('data/x.csv')", project / "tg") == [(1, str(project / "data/x.csv"))]
+    (tmp_path / "elsewhere").rmdir()
+    assert told("open('data/x.csv')", project / "tg") == [(1, str(project / "data/x.csv"))]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.distributions import normalised
 from ..runtime.errors import UndeliverableSource
 from .declared import missed_by, unused_of
 from .examination import Examination
@@ -239,8 +238,17 @@ def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
 
 
 def _from_folders(requirements: Sequence[str], installed: InstalledDistributions) -> Iterable[str]:
-    """The modules of declared dependencies that are installed from a folder, and so lie where the project may lie."""
-    declared = distribution_names(requirements)
-    for one in installed.all:
-        if one.folder is not None and normalised(one.name) in declared:
-            yield from one.modules
+    """The modules of declared dependencies, and of theirs in turn, that are installed from a folder, and so where the project may lie."""
+    if all(one.folder is None for one in installed.all):
+        return
+    from importlib import metadata  # only here, since it takes as long as making a package
+
+    seen: set[str] = set()
+    waiting = {*distribution_names(requirements)}
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        one = installed.by_name.get(name)
+        if one is not None:
+            yield from one.modules if one.folder is not None else ()
+            waiting |= distribution_names(metadata.requires(one.name) or ()) - seen

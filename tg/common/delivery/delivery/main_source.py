@@ -134,7 +134,7 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
     """What the magics of a cell run in its place: the scripts of `%run`, the rest of the cell after `%%time`."""
     for name, line, body in _magics(text):
         if name == "run":
-            given = [one for one in shlex.split(line) if not one.startswith("-")]
+            given = [one for one in _split(line) if not one.startswith("-")]
             file = os.path.abspath(os.path.expanduser(given[0])) if given and "-m" not in line.split() else ""
             for place in (file, f"{file}.py"):
                 if place.endswith(".py") and os.path.isfile(place):
@@ -142,6 +142,13 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
                     break
         elif name in _RUNS_ITS_BODY and body:
             yield Part(shell.transform_cell(body), cell=cell, first_line=2)
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quote that is not closed: nothing was run
+        return []
 
 
 def _magics(text: str) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .imports import name_of
@@ -57,8 +58,11 @@ def opened_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def paths_that_will_not_exist(paths: Iterable[tuple[int, str]], portion: Path) -> Iterator[tuple[int, str, str]]:
     """Of these lines and paths those that are there now, with where; `portion` is the folder of the root they are opened in."""
+    bases = [str(portion.parent)]
+    with suppress(FileNotFoundError):  # the folder that it runs in can be gone
+        bases.insert(0, os.getcwd())
     for line, path in paths:
-        for base in dict.fromkeys((os.getcwd(), str(portion.parent))):
+        for base in dict.fromkeys(bases):
             there = os.path.normpath(os.path.join(base, path))
             # What lies outside of everything that is somebody's project is there on other machines as well: /etc, /dev.
             if os.path.exists(there) and (not os.path.isabs(path) or _is_under(there, base)):
