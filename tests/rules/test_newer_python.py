@@ -57,6 +57,7 @@ def test_names_are_there_from_their_python_on_and_not_before(name: str) -> None:
         ("import math\nif hasattr(math, 'exp2'):\n    f = math.exp2", []),
         ("if TYPE_CHECKING:\n    from typing import Self", []),
         ("if TYPE_CHECKING:\n    pass\nelse:\n    from typing import Self", ["typing.Self"]),
+        ("if __name__ == '__main__':\n    import tomllib", []),
         ("if not TYPE_CHECKING:\n    import tomllib", ["tomllib"]),
         (
             "if sys.version_info < (3, 11):\n    from exceptiongroup import ExceptionGroup\nraise ExceptionGroup('', [])",

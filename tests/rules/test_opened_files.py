@@ -40,6 +40,7 @@ NOT_OPENED = [
     "open('data/' + name)",
     "open('data/no.csv')",
     "open('/dev/null')",
+    "if __name__ == '__main__':\n    open('data/x.csv')",
 ]
 
 

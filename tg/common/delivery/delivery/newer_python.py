@@ -14,7 +14,7 @@ import sys
 import tokenize
 from collections.abc import Iterator
 
-from .imports import catches_import_error, for_type_checkers, is_for_some_pythons, name_of
+from .imports import catches_import_error, is_for_some_pythons, name_of, skipped_at_run_time
 
 __all__ = ["is_syntax", "newer_features", "release"]
 
@@ -73,14 +73,13 @@ class _Search:
 
     def _of(self, node: ast.AST) -> Iterator[tuple[int, str, str]]:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and (skipped := for_type_checkers(child)) is not None:
-                for statement in (*child.body, *child.orelse):
-                    yield from self._syntax_alone(statement)
-                yield from self._of(ast.Module(child.orelse if skipped is child.body else child.body, []))
-            elif (isinstance(child, ast.If) and _asks_what_is_there(child.test)) or (
+            if (isinstance(child, ast.If) and _asks_what_is_there(child.test)) or (
                 isinstance(child, ast.Try) and any(map(_goes_on_without, child.handlers))
             ):
                 yield from self._syntax_alone(child)
+            elif isinstance(child, ast.If) and (skipped := skipped_at_run_time(child)) is not None:
+                yield from self._syntax_alone(child)
+                yield from self._of(ast.Module(child.orelse if skipped is child.body else child.body, []))
             else:
                 yield from _syntax(child, self._lines)
                 yield from self._names(child)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .imports import name_of
+from .imports import name_of, nodes_that_run
 
 __all__ = ["opened_paths", "paths_that_will_not_exist"]
 
@@ -36,7 +36,7 @@ def opened_paths(tree: ast.Module) -> Iterator[tuple[int, str]]:
     found = []
     written = set()
     on_paths = {}
-    for node in ast.walk(tree):
+    for node in nodes_that_run(tree):
         if not isinstance(node, ast.Call):
             continue
         name = name_of(node.func)
