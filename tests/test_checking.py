@@ -269,6 +269,29 @@ def test_a_dependency_that_is_used_and_not_declared_is_told(project: Project) ->
     assert check(project, settings="packaging.dependencies = 'auto'") == (["nothing was found"], True)
 
 
+def test_a_dependency_that_is_declared_for_other_systems_alone_is_told(project: Project) -> None:
+    job(project, "import iniconfig")
+    declared = """packaging.dependencies = [DependencyList('mine', ['iniconfig; sys_platform == "plan9"'])]"""
+    told, _ = check(project, settings=declared)
+    assert "which no declared dependency brings" in told[0]
+    found = declared.replace("])]", "]), DependencyList.inferred()]")
+    assert check(project, settings=found) == (["nothing was found"], True)
+    printed = project.run(
+        f"from tg.my.job import Job\nfrom tg.common.delivery.delivery import DependencyList, Packaging\n"
+        f"packaging = Packaging('my_job', '1.0.0', dict(job=Job()))\n{found}\n"
+        "print(packaging.make_package().package_location.read_bytes().count(b'Requires-Dist: iniconfig=='))"
+    )
+    assert printed.splitlines()[-1] == "1"
+
+
+def test_a_text_that_looks_like_a_name_to_import_by_is_told_as_one(project: Project) -> None:
+    job(project, "return 'tg.my.job:Job'")
+    (told,), _ = check(project)
+    assert told.startswith(
+        f"warning: {project.folder}/tg/my/job.py:3 has the text 'tg.my.job:Job', which stays as it is."
+    )
+
+
 def test_what_a_declared_dependency_needs_itself_is_there_and_need_not_be_declared(project: Project) -> None:
     job(project, "import iniconfig, pytest", "return iniconfig")
     declared = "packaging.dependencies = [DependencyList('mine', ['pytest'])]"

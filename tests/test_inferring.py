@@ -132,7 +132,7 @@ def test_what_cannot_be_installed_elsewhere_is_an_error(project: Project, site: 
         PYTHONPATH=site.path,
     )
     assert f"{file}:2 {said}" in told
-    assert not project.home.exists()
+    assert not (project.home / "packages").exists()
 
 
 def test_there_is_one_list_that_is_found(project: Project, site: Site) -> None:

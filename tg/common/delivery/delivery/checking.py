@@ -131,11 +131,19 @@ def _job_warnings(payload: Mapping[str, Any]) -> Iterator[str]:
 
 def _unresolved(found: Examination) -> Iterator[str]:
     for file in found.snapshot.files:
+        root = file.path.partition("/")[0]
         for line, text in file.unresolved:
-            yield (
-                f"{file.source.place(line)} imports by a name made at run time: {text}. If that is a module of {file.path.partition('/')[0]}, it will "
-                f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
-            )
+            place = file.source.place(line)
+            if text.startswith(("'", '"')):
+                yield (
+                    f"{place} has the text {text}, which stays as it is. If something imports by it, it will not be found where the "
+                    f"package lands; let it begin with __package__."
+                )
+            else:
+                yield (
+                    f"{place} imports by a name made at run time: {text}. If that is a module of {root}, it will "
+                    f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
+                )
 
 
 def _portion_warnings(found: Examination) -> Iterator[str]:

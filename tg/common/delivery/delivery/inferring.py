@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..runtime.distributions import normalised
-from .origins import distribution_names
+from .declared import names_wanted_here
 from .uses import Use
 
 __all__ = ["Inferred", "infer_dependencies"]
@@ -27,7 +27,7 @@ class Inferred:
 
 def infer_dependencies(uses: Iterable[Use], declared: Sequence[str]) -> Inferred:
     """What has to be installed besides the `declared` requirements."""
-    have = distribution_names(declared)
+    have = names_wanted_here(declared)
     found: dict[str, str] = {}
     problems: list[str] = []
     optional: dict[str, str] = {}
