@@ -1,7 +1,7 @@
 """Dependencies found: what the closure imports and the payload's pickles name, as the distributions installed here.
 
 Nothing is run or imported for it. An import that the code goes on without (in a `try` that catches the ImportError, for
-type checkers only) is no dependency; what only modules outside of the closure import is none either.
+type checkers or other systems only, see `imports.py`) is no dependency; what only modules outside of the closure import is none either.
 """
 
 from __future__ import annotations
