@@ -31,6 +31,7 @@ ROOMS = [
 """From the ground up; each may import those before it."""
 SERVING = {
     "msgspec",
+    "numpy",
     "opentelemetry",
     "prometheus_client",
     "pydantic",

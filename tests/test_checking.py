@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -135,6 +137,17 @@ def test_a_needed_module_that_does_not_parse_is_told_once(project: Project) -> N
     assert told.endswith("broken.py:1 does not parse (invalid syntax), and the payload needs it. Correct it.")
 
 
+def test_what_may_be_missing_is_told_also_when_the_package_is_known_not_to_load(project: Project) -> None:
+    project.write("tg/my/data.csv", "1\n")
+    lines = "from typing import Self", "import iniconfig", "open('tg/my/data.csv')", "import tg.my.nowhere"
+    job(project, *lines)
+    told, sound = check(project)
+    assert not sound
+    assert [
+        part in line for part, line in zip(("nowhere", "typing.Self", "data.csv", "iniconfig"), told, strict=True)
+    ] == [True] * 4
+
+
 def test_what_cannot_be_pickled_is_in_the_report(project: Project) -> None:
     told, sound = check(project, payload="job=Job(), key=lambda: 1")
     assert not sound
@@ -158,6 +171,45 @@ def test_what_a_module_prints_and_starts_does_not_get_in_the_way(project: Projec
         "    threading.Thread(target=time.sleep, args=(3600,)).start()",
     )
     assert check(project) == (["hello", "nothing was found"], True)
+
+
+def test_a_process_that_a_module_starts_is_not_waited_for(project: Project) -> None:
+    started = project.elsewhere / "started"
+    job(
+        project,
+        before="import subprocess, sys\nif __name__.count('.') > 2:\n"
+        "    process = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(3600)'])\n"
+        f"    open({str(started)!r}, 'w').write(str(process.pid))",
+    )
+    try:
+        assert check(project) == (["nothing was found"], True)
+    finally:
+        os.kill(int(started.read_text()), signal.SIGKILL)
+
+
+def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs(project: Project) -> None:
+    """As uv and hatch install editably: by a `.pth` file, and metadata that names no module."""
+    import packaging
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project.elsewhere / "venv")], check=True)
+    (site,) = (project.elsewhere / "venv").glob("lib/*/site-packages")
+    (site / "others.pth").write_text(f"{Path(packaging.__file__).parent.parent}\n")
+    for name, needs in (("one", "Requires-Dist: other-dist\n"), ("other", "")):
+        lies = project.write(
+            f"libraries/{name}/src/{name}/__init__.py", "import other\n" if needs else ""
+        ).parent.parent
+        metadata = site / f"{name}_dist-1.0.dist-info"
+        metadata.mkdir()
+        (site / f"{name}_dist.pth").write_text(f"{lies}\n")
+        (metadata / "RECORD").write_text(f"{name}_dist.pth,,\n")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n{needs}")
+        (metadata / "direct_url.json").write_text(
+            f'{{"url": "{lies.parent.as_uri()}", "dir_info": {{"editable": true}}}}'
+        )
+    job(project, before="import one\n")
+    declared = "packaging.dependencies = [DependencyList('mine', ['one-dist'])]"
+    code = REPORT.format(module="tg.my.job", version="1.0.0", payload="job=Job()", settings=declared)
+    assert project.run(code, python=str(project.elsewhere / "venv/bin/python")) == "nothing was found\nTrue\n"
 
 
 def test_a_file_that_is_opened_by_a_path_of_the_project_is_told(project: Project) -> None:
@@ -234,6 +286,29 @@ def test_a_dependency_that_is_used_and_not_declared_is_told(project: Project) ->
     declared = "packaging.dependencies = [DependencyList('mine', ['iniconfig'])]"
     assert check(project, settings=declared) == (["nothing was found"], True)
     assert check(project, settings="packaging.dependencies = 'auto'") == (["nothing was found"], True)
+
+
+def test_a_dependency_that_is_declared_for_other_systems_alone_is_told(project: Project) -> None:
+    job(project, "import iniconfig")
+    declared = """packaging.dependencies = [DependencyList('mine', ['iniconfig; sys_platform == "plan9"'])]"""
+    told, _ = check(project, settings=declared)
+    assert "which no declared dependency brings" in told[0]
+    found = declared.replace("])]", "]), DependencyList.inferred()]")
+    assert check(project, settings=found) == (["nothing was found"], True)
+    printed = project.run(
+        f"from tg.my.job import Job\nfrom tg.common.delivery.delivery import DependencyList, Packaging\n"
+        f"packaging = Packaging('my_job', '1.0.0', dict(job=Job()))\n{found}\n"
+        "print(packaging.make_package().package_location.read_bytes().count(b'Requires-Dist: iniconfig=='))"
+    )
+    assert printed.splitlines()[-1] == "1"
+
+
+def test_a_text_that_looks_like_a_name_to_import_by_is_told_as_one(project: Project) -> None:
+    job(project, "return 'tg.my.job:Job'")
+    (told,), _ = check(project)
+    assert told.startswith(
+        f"warning: {project.folder}/tg/my/job.py:3 names a module in a text: 'tg.my.job:Job'."
+    )
 
 
 def test_what_a_declared_dependency_needs_itself_is_there_and_need_not_be_declared(project: Project) -> None:

@@ -606,7 +606,7 @@ def test_a_notebook_is_told_the_cell_of_what_cannot_travel(project: Project) -> 
         notebook.run(DELIVER.replace("Job()", "(lambda: 1)"), fails=True)
         told = notebook.run(DELIVER.replace("Job()", "[\n        make(), lambda: 1]"), fails=True)
     assert (
-        "refers to class make.<locals>.Job (In [1] line 3), made inside a function. Move it out of that, to the top level."
+        "refers to class make.<locals>.Job (In [1] line 3), made inside a function. Move it to the top of its module."
         in told
     )
     assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top level." in told
@@ -632,9 +632,25 @@ def test_a_notebook_that_computed_a_value_is_told_its_cell(project: Project) -> 
     assert "(In [1] line 2). Give it to the object" in told
 
 
+def test_a_notebook_is_told_its_cells_where_something_does_not_travel(project: Project) -> None:
+    project.write("helpers.py", "def twice(x):\n    return 2 * x\n")
+    project.write("data.csv", "1\n")
+    with Notebook(project) as notebook:
+        notebook.run("print(1)\nfrom helpers import twice")
+        notebook.run(f"import os\nos.chdir({str(project.folder)!r})")
+        notebook.run("class Job:\n    def run(self):\n        return twice(2), open('data.csv')\n")
+        told = notebook.run(DELIVER.replace("packaging.silent", "packaging.roots = []\npackaging.silent"), fails=True)
+        assert "job uses helpers (In [1] line 2), which is outside tg/" in told
+        told = notebook.run("packaging.roots = None\nprint(packaging.check())")
+        assert "warning: In [3] line 3 opens 'data.csv'" in told
+        told = notebook.run(f"\njob = Job()\njob.key = lambda: 1\n{DELIVER.replace('Job()', 'job')}", fails=True)
+    assert "job.key refers to a lambda (In [6] line 2)" in told
+
+
 def test_a_script_that_a_notebook_has_run_is_part_of_it(project: Project) -> None:
     script = project.write("script.py", "X = 8\nclass Base:\n    x = X\n")
     with Notebook(project) as notebook:
+        notebook.run(f"%run {script} it's", fails=True)
         notebook.run(f"%run {script}")
         notebook.run("class Job(Base):\n    def run(self):\n        return self.x")
         file = delivered(notebook.run(DELIVER))

@@ -50,7 +50,7 @@ def test_a_class_of_a_function_body_is_named_with_its_place(project: Project) ->
     before = "def make():\n    class Local:\n        pass\n    return Local()"
     printed = refusal(project, "make()", before)
     assert "class make.<locals>.Local (" in printed
-    assert "script_0.py:6), made inside a function. Move it out of that, to the top level." in printed
+    assert "script_0.py:6), made inside a function. Move it to the top of its module." in printed
 
 
 def test_a_class_of_the_project_outside_tg_is_named_with_its_place(project: Project) -> None:

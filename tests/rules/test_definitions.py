@@ -25,6 +25,10 @@ def text_for(script: str, *names: str, package: str = "") -> str:
 
 
 def text_for_cells(cells: list[str], *names: str) -> str:
+    return module_of_cells(cells, *names).text.decode()
+
+
+def module_of_cells(cells: list[str], *names: str) -> MainModule:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     parts = []
     for number, cell in enumerate(map(textwrap.dedent, cells), 1):
@@ -35,7 +39,7 @@ def text_for_cells(cells: list[str], *names: str) -> str:
             exec(compile(cell, file, "exec", dont_inherit=True), namespace)
         except ZeroDivisionError:
             continue
-    return MainModule.with_definitions(MainSource(tuple(parts), namespace, "the notebook", ""), names).text.decode()
+    return MainModule.with_definitions(MainSource(tuple(parts), namespace, "the notebook", ""), names)
 
 
 def kept(text: str) -> list[str]:
@@ -162,6 +166,14 @@ NEEDED = {
         "class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)\nclass A(P): pass",
         "P",
     ),
+    "what a class notes of the subclasses of its subclasses": (
+        "class P:\n    all = []\n    def __init_subclass__(cls): P.all.append(cls)\nclass A(P): pass\nclass B(A): pass",
+        "P",
+    ),
+    "what a metaclass collects": (
+        "R = []\nclass M(type):\n    def __init__(c, *given): R.append(c)\nclass A(metaclass=M): pass\nclass B(A): pass\ndef f(): return R",
+        "f",
+    ),
     "what is registered with an abstract class": (
         "import abc\nclass A(abc.ABC): pass\nclass B: pass\nA.register(B)",
         "A",
@@ -170,6 +182,27 @@ NEEDED = {
         "X = 1\ndef d(c): return c, X\n@d\nclass A: pass\nX = 2\ndef f(): return A",
         "f",
     ),
+    "an enumeration that makes its members itself": (
+        "import enum\nclass C(int, enum.Enum):\n    def __new__(cls, n):\n        c = int.__new__(cls, n)\n        c._value_ = n\n        return c\n    A = 1",
+        "C",
+    ),
+    "a method that a decorator has replaced by a function of its name": (
+        "def d(c):\n    def __init__(self): pass\n    c.__init__ = __init__\n    return c\n@d\nclass A:\n    def __init__(self): pass",
+        "A",
+    ),
+    "a method that a decorator has wrapped in a function of its name": (
+        "from functools import wraps\ndef d(f):\n    @wraps(f)\n    def run(*a): return f(*a)\n    return run\nclass A:\n    @d\n    def run(self): pass",
+        "A",
+    ),
+    "a function that a decorator has replaced by one of its name": (
+        "def d(g):\n    def f(): return g()\n    return f\n@d\ndef f(): pass",
+        "f",
+    ),
+    "the definition for another Python": (
+        "import sys\nif sys.version_info >= (3, 10):\n    def f(): return 1\nelse:\n    def f(): return 2",
+        "f",
+    ),
+    "an attribute given by its name": ("class A: pass\nsetattr(A, 'x', 1)", "A"),
     "the value that a statement had": ("X = 1\nY = X + 1\nX = 5\ndef f(): return X, Y", "f"),
 }
 
@@ -270,28 +303,34 @@ def test_relative_imports_start_from_the_package_of_the_script() -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:can't resolve package")  # so does Python, run by the file
+def test_a_relative_star_import_that_comes_to_nothing_in_a_script_is_kept_beside_the_other() -> None:
+    script = "try:\n    from .math import *\nexcept ImportError:\n    from math import *\ndef f(): return sqrt(4)\n"
+    assert text_for(script, "f") == script
+
+
 REFUSED = {
     "a value read from a file": (
         "import json\ndf = json.loads('1')\ndef f(): return df",
         f"{SCRIPT}:3 uses df, which is made by json.loads(…), which is not run again where the package is loaded ({SCRIPT}:2). Give it",
     ),
     "a value of a function of its own": ("def g(): return 1\nx = g()\ndef f(): return x", "is made by g(…)"),
-    "a value of a loop": ("for x in range(3):\n    y = x\ndef f(): return y", "is assigned in a loop"),
+    "a value of a loop": ("for x in range(3):\n    y = x\ndef f(): return y", "is made in a loop"),
     "a value of a with": (
         "import io\nwith io.StringIO() as s:\n    x = 1\ndef f(): return x",
         "is made by with io.StringIO() as s:",
     ),
     "what the guard has made": (
         "if __name__ == '__main__':\n    x = 1\ndef f(): return x",
-        'stands under if __name__ == "__main__"',
+        'is made under if __name__ == "__main__"',
     ),
     "what a condition decides": (
         "import os\nif os.path.exists('/'):\n    x = 1\ndef f(): return x",
-        "stands under a condition that takes os.path.exists(…)",
+        "is made under a condition that takes os.path.exists(…)",
     ),
     "a try around work": (
         "import json\ntry:\n    json.loads('1')\n    x = 1\nexcept ValueError:\n    x = 2\ndef f(): return x",
-        "stands in a try with json.loads(…)",
+        "is made in a try with json.loads(…)",
     ),
     "a process that would be started": (
         "import subprocess\nif 0: x = subprocess.Popen('x')\nelse: x = 1\ndef f(): return x",
@@ -323,6 +362,33 @@ REFUSED = {
         "x = 'a'\nexec('x = 1')\ndef f(): return x",
         "which is 'a' at /project/script.py:1 and 1 in memory",
     ),
+    "a dictionary that a loop has filled": (
+        "x = {}\nfor k in 'ab':\n    x[k] = 1\ndef f(): return x",
+        f"{SCRIPT}:4 uses x, which may have changed, and that is not run again where the package is loaded ({SCRIPT}:2)",
+    ),
+    "a list that something was deleted from": ("x = [1, 2]\ndel x[0]\ndef f(): return x", "may have changed"),
+    "a list that was filled under another name": ("x = []\ny = x\ny.append(1)\ndef f(): return x", "may have changed"),
+    "an object that another has worked on": (
+        "class M: pass\nclass T:\n    def __init__(self, m): self.m = m\n    def fit(self): self.m.w = 1\n"
+        "m = M()\nt = T(m)\nt.fit()\ndef f(): return m",
+        f"m, which may have changed, and that is not run again where the package is loaded ({SCRIPT}:7)",
+    ),
+    "an attribute that a loop has set": (
+        "class A: pass\nfor n in (1, 2):\n    A.x = n",
+        f"uses A, which changes in a loop, which is not run again where the package is loaded ({SCRIPT}:2)",
+    ),
+    "attributes that a loop has set by their names": (
+        "class A: pass\nfor n in 'ab':\n    setattr(A, n, 1)",
+        "changes in a loop",
+    ),
+    "an attribute that the guard has set": (
+        "class A: pass\nif __name__ == '__main__':\n    A.x = 1",
+        'changes under if __name__ == "__main__", which is not so',
+    ),
+    "a registry that was filled": (
+        "class A:\n    all = {}\n    @classmethod\n    def add(cls, k): cls.all[k] = 1\nA.add('a')",
+        f"uses A, which has changed, and that is not run again where the package is loaded ({SCRIPT}:5)",
+    ),
     "an assigned expression": ("import json\nif (n := json.loads('1')): pass\ndef f(): return n", "is made by"),
 }
 
@@ -339,6 +405,10 @@ ACCEPTED = {
     "a list that is as it was written": "x = [1]\nprint(sorted(x, key=lambda y: y))\nmax(x)\ndef f(): return x",
     "a cache that functions fill": "x = {}\ndef f(a):\n    x[a] = a\n    return x\nf(1)",
     "a number that functions count up": "x = 0\ndef f():\n    global x\n    x += 1\nf()",
+    "a number that objects count up in their class": "class C:\n    n = []\n    def __init__(self): self.n.append(1)\nc = C()\ndef f(): return C",
+    "a class whose methods were called": "class C:\n    n = []\n    @classmethod\n    def g(cls): pass\nC.g()\ndef f(): return C",
+    "a list whose parts were shown": "x = [[1], [2]]\nfor y in x:\n    print(y)\ndef f(): return x",
+    "an object that made plain values": "class C:\n    n = 1\nc = C()\nd = [c.n]\nd.append(1)\ndef f(): return c",
     "a logger that was set up": "import logging\nx = logging.getLogger('a')\nx.setLevel(10)\ndef f(): return x",
     "a name that is not there here either": "def f(): return nowhere",
     "a loop over a name that is deleted": "for x in []: pass\ndef f(): return x",
@@ -390,6 +460,15 @@ def test_cells_stand_below_their_numbers_and_names_go_across_them() -> None:
         "    def run(self): return json, LIMIT",
     ]
     assert text.splitlines()[text.splitlines().index("# In [2]:") + 2] == "LIMIT = 2"
+
+
+def test_every_line_that_is_kept_of_a_cell_is_known_by_its_number_in_it() -> None:
+    cells = ["print(1)\nX = 1", "from __future__ import annotations\n\n# note\ndef f():\n    return X\n\n\n"]
+    module = module_of_cells(cells, "f")
+    kept_lines = dict(zip(module.places, module.text.decode().splitlines(), strict=True))
+    assert kept_lines["In [1] line 2"] == "X = 1"
+    assert kept_lines["In [2] line 3"] == "# note"
+    assert kept_lines["In [2] line 5"] == "    return X"
 
 
 def test_the_latest_definition_of_a_cell_is_the_one_that_travels() -> None:

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from tg.common.delivery.delivery.imports import imports_of
 from tg.common.delivery.delivery.newer_python import _SINCE, newer_features, release
 
 HERE = sys.version_info[:2]
@@ -53,6 +52,17 @@ def test_names_are_there_from_their_python_on_and_not_before(name: str) -> None:
         ("import sys\nif sys.version_info >= (3, 11):\n    import tomllib\nelse:\n    import tomli as tomllib", []),
         ("try:\n    from typing import Self\nexcept ImportError:\n    from typing_extensions import Self", []),
         ("try:\n    import tomllib\nfinally:\n    pass", ["tomllib"]),
+        ("import math\ntry:\n    f = math.exp2\nexcept AttributeError:\n    f = None", []),
+        ("import math\ntry:\n    f = math.exp2\nexcept ValueError:\n    raise AttributeError", ["math.exp2"]),
+        ("import math\nif hasattr(math, 'exp2'):\n    f = math.exp2", []),
+        ("if TYPE_CHECKING:\n    from typing import Self", []),
+        ("if TYPE_CHECKING:\n    pass\nelse:\n    from typing import Self", ["typing.Self"]),
+        ("if __name__ == '__main__':\n    import tomllib", []),
+        ("if not TYPE_CHECKING:\n    import tomllib", ["tomllib"]),
+        (
+            "if sys.version_info < (3, 11):\n    from exceptiongroup import ExceptionGroup\nraise ExceptionGroup('', [])",
+            [],
+        ),
     ],
 )
 def test_names_count_where_every_python_comes_by(source: str, what: list[str]) -> None:
@@ -68,6 +78,10 @@ NEWER = [
     ("class A[T]: ...", "type parameters", "3.12"),
     ("x = f'{a['b']}'", "an f-string with quotes, line ends or backslashes inside of its braces", "3.12"),
     ("x = f'{'\\n'.join(a)}'", "an f-string with quotes, line ends or backslashes inside of its braces", "3.12"),
+    ("x = 'a' f'{b['c']}'", "an f-string with quotes, line ends or backslashes inside of its braces", "3.12"),
+    ("x = f'{\n1}'", "an f-string with quotes, line ends or backslashes inside of its braces", "3.12"),
+    ('x = f\'{f"{a["b"]}"}\'', "an f-string with quotes, line ends or backslashes inside of its braces", "3.12"),
+    ("if TYPE_CHECKING:\n    type A = int", "a type statement", "3.12"),
     ("class A[T = int]: ...", "a default of a type parameter", "3.13"),
 ]
 
@@ -94,12 +108,12 @@ def test_syntax_is_told_with_its_python_and_older_ones_do_not_parse_it(source: s
         "x = f'{a[\"b\"]}'",
         'x = f"""{\n\'a\'\n}"""',
         "x = f'{a!r:>{width}}'",
+        "x = f'{a}' f\"{b['c']}\"",
+        "x = 'a' f\"{b['c']}\"",
+        "x = f'{a:{b[1:2]}}'",
+        "x = f'ä{a}' \"it's\"",
+        "x = f'{a}\\n'",
     ],
 )
 def test_what_every_python_parses_is_not_told(source: str) -> None:
     assert found(source) == []
-
-
-def test_imports_for_other_pythons_are_optional() -> None:
-    source = "if sys.version_info >= (3, 10):\n    import a\nelse:\n    import b\nif sys.version_info < (3, 10):\n    import c\n"
-    assert {one.module: one.optional for one in imports_of(source.encode())} == {"a": False, "b": True, "c": True}

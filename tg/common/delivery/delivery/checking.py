@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.distributions import normalised
 from ..runtime.errors import UndeliverableSource
 from .declared import missed_by, unused_of
 from .examination import Examination
@@ -22,7 +21,7 @@ from .origins import Origins, distribution_names
 from .plan import Plan
 from .snapshot import SnapshotFile
 from .trial import Failure, Trial
-from .uses import uses_of
+from .uses import Use, uses_of
 
 __all__ = ["CheckReport"]
 
@@ -82,8 +81,14 @@ class CheckReport:
         )
 
     @classmethod
+    def of_needs(cls, found: Examination) -> CheckReport:
+        """What the needed modules need that may be missing where the package lands, as reading tells: files, Pythons, dependencies."""
+        installed = InstalledDistributions.here()
+        return cls._of_needs(found, list(uses_of(found.closure, found.resources, installed)), installed)
+
+    @classmethod
     def of_package(cls, found: Examination, plan: Plan, archive: Path) -> CheckReport:
-        """What a trial of the finished package tells, and what its modules need that may be missing where it lands."""
+        """The same, and what a trial of the finished package tells."""
         installed = InstalledDistributions.here()
         uses = list(uses_of(found.closure, found.resources, installed))
         requirements = found.requirements()
@@ -98,13 +103,22 @@ class CheckReport:
             places={file.path: file.source.location for file in found.snapshot.files},
         )
         files = found.snapshot.by_path
-        warnings = [*_newer(found), *_opened(found), *_trial_warnings(trial, files, found.origins)]
         notes: list[str] = []
+        if found.settings.inferred is None and not (trial.crash or trial.unknown):
+            notes = unused_of(requirements, uses, installed, trial.modules)
+        tried = cls(
+            tuple(_trial_problems(trial, files, found.origins)),
+            tuple(dict.fromkeys(_trial_warnings(trial, files, found.origins))),
+            tuple(notes),
+        )
+        return cls._of_needs(found, uses, installed) + tried
+
+    @classmethod
+    def _of_needs(cls, found: Examination, uses: Sequence[Use], installed: InstalledDistributions) -> CheckReport:
+        warnings = [*_newer(found), *_opened(found)]
         if found.settings.inferred is None:
-            warnings += missed_by(requirements, uses, installed)
-            if not (trial.crash or trial.unknown):
-                notes += unused_of(requirements, uses, installed, trial.modules)
-        return cls(tuple(_trial_problems(trial, files, found.origins)), tuple(dict.fromkeys(warnings)), tuple(notes))
+            warnings += missed_by(found.requirements(), uses, installed)
+        return cls(warnings=tuple(dict.fromkeys(warnings)))
 
 
 def _job_warnings(payload: Mapping[str, Any]) -> Iterator[str]:
@@ -119,14 +133,15 @@ def _unresolved(found: Examination) -> Iterator[str]:
     for file in found.snapshot.files:
         root = file.path.partition("/")[0]
         for line, text in file.unresolved:
+            place = file.source.place(line)
             if text.startswith(("'", '"')):  # a text alone; who imports by it, nobody can see
                 yield (
-                    f"{file.source.place(line)} names a module in a text: {text}. Code of {root} that imports by it finds it where "
-                    f"the package lands, other code does not: give that the object itself."
+                    f"{place} names a module in a text: {text}. Code of {root} that imports by it finds it where the package lands, "
+                    f"other code does not: give that the object itself."
                 )
             else:
                 yield (
-                    f"{file.source.place(line)} imports by a name made at run time: {text}. If that is a module of {root}, it will "
+                    f"{place} imports by a name made at run time: {text}. If that is a module of {root}, it will "
                     f"not be found where the package lands; use a relative name, import_module('.x', __package__)."
                 )
 
@@ -238,8 +253,17 @@ def _shown(path: str, line: int, files: Mapping[str, SnapshotFile]) -> str:
 
 
 def _from_folders(requirements: Sequence[str], installed: InstalledDistributions) -> Iterable[str]:
-    """The modules of declared dependencies that are installed from a folder, and so lie where the project may lie."""
-    declared = distribution_names(requirements)
-    for one in installed.all:
-        if one.folder is not None and normalised(one.name) in declared:
-            yield from one.modules
+    """The modules of declared dependencies, and of theirs in turn, that are installed from a folder, and so where the project may lie."""
+    if all(one.folder is None for one in installed.all):
+        return
+    from importlib import metadata  # only here, since it takes as long as making a package
+
+    seen: set[str] = set()
+    waiting = {*distribution_names(requirements)}
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        one = installed.by_name.get(name)
+        if one is not None:
+            yield from one.modules if one.folder is not None else ()
+            waiting |= distribution_names(metadata.requires(one.name) or ()) - seen

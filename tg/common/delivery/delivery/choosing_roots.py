@@ -90,9 +90,8 @@ def pickle_payload(
 def made_files(origins: Origins) -> Iterator[SourceFile]:
     """The files of a package that lie nowhere: what travels of the script or the notebook that is run."""
     if origins.main is not None:
-        yield SourceFile(
-            "main.py", origins.main.location, Path(origins.main.location), origins.main.text, origins.main.parts
-        )
+        main = origins.main
+        yield SourceFile("main.py", main.location, Path(main.location), main.text, main.places)
 
 
 def _with_main(origins: Origins, source: MainSource, resources: Iterable[PickledResource], *, follow: bool) -> Origins:

@@ -142,7 +142,7 @@ def _outside(imported: Import, file: SnapshotFile, origins: Origins) -> list[str
     if where is None:
         return []
     return [
-        f"job uses {imported.module} ({file.source.place(imported.line)}), which is outside {origins.travelling()} ({where}) and will not be "
-        f"delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
+        f"job uses {imported.module} ({file.source.place(imported.line)}), which is outside {origins.travelling} ({where}) and will not "
+        f"be delivered. Move it under tg/, add {imported.module.partition('.')[0]!r} to roots, pass the value in the payload, or "
         f"declare the distribution that brings it."
     ]

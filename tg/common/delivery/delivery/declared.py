@@ -10,12 +10,24 @@ from .installed_distributions import InstalledDistributions
 from .origins import distribution_names
 from .uses import Use
 
-__all__ = ["missed_by", "unused_of"]
+__all__ = ["missed_by", "names_wanted_here", "unused_of"]
+
+
+def names_wanted_here(requirements: Sequence[str]) -> frozenset[str]:
+    """The normalised names of those requirements that hold for this Python and system, as their markers say."""
+    if not requirements:
+        return frozenset()
+    from .requirements import check_requirements  # only here, since it takes as long as making a package
+
+    wanted = (
+        one for one in check_requirements(requirements) if one.marker is None or one.marker.evaluate({"extra": ""})
+    )
+    return frozenset(normalised(one.name) for one in wanted)
 
 
 def missed_by(requirements: Sequence[str], uses: Iterable[Use], installed: InstalledDistributions) -> list[str]:
     """A sentence for each distribution that the payload needs and that no requirement names, nor one of theirs in turn."""
-    declared = distribution_names(requirements)
+    declared = names_wanted_here(requirements)
     can_tell = declared <= installed.by_name.keys()  # what one that is not installed here would bring, nobody knows
     brought = DependencyFiles(requirements, with_optional=False)
     found: dict[str, str] = {}

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import ast
 import builtins
-import logging
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import resolve_name
-from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+from .changes import Changes, has_collections_as_written, is_equal, written_value
 from .main_source import MainSource, defining_code, is_made_by_ipython
-from .repeatable import MUTABLE, PLAIN, what_is_done
+from .repeatable import PLAIN, only_says, what_is_done, what_it_does
 from .statements import Compound, Statement, blocks_of, first_line, is_main_guard, names_in, statements_of
 
 __all__ = ["Definitions"]
@@ -32,10 +29,6 @@ _ADVICE = (
     "module of yours."
 )
 _PAYLOAD = "the payload"
-_STATELESS = (*PLAIN, type, FunctionType, BuiltinFunctionType, ModuleType, PurePath, re.Pattern, logging.Logger)
-_ONLY_LOOK = frozenset(
-    "all any dict dir display enumerate help id isinstance len list max min print repr set sorted str sum tuple type vars".split()
-)
 
 
 @dataclass(frozen=True)
@@ -99,10 +92,10 @@ class _Choice:
                     line, message = (error.lineno or 1, error.msg) if isinstance(error, SyntaxError) else (1, error)
                     self._problems[f"{part.place(line)} does not parse ({message}). Correct it."] = None
         self.end = len(self._statements)
-        self._number = {statement: number for number, statement in enumerate(self._statements)}
+        self._changes = Changes(self._statements, self._namespace)
         self._of_name: dict[str, list[int]] = {}
         for number, statement in enumerate(self._statements):
-            for name in statement.names.binds | self._changes(statement):
+            for name in statement.names.binds | self._changes.of(statement):
                 self._of_name.setdefault(name, []).append(number)
         self._stars = [number for number, statement in enumerate(self._statements) if statement.star]
 
@@ -132,21 +125,21 @@ class _Choice:
         self._asked.add(key)
         bound: list[int] = []
         changed: list[int] = []
-        others: list[Statement] = []
+        others: list[int] = []
         is_complete = False
         for number in self._before(need.name, need.before):
             statement = self._statements[number]
             if is_complete:
-                if statement.imports_part_of(need.name) and self._why_not(statement) is None:
+                if statement.imports_part_of(need.name) and self._obstacle(statement) is None:
                     bound.append(number)
             elif need.name in statement.names.binds or self._is_imported_by_star(need.name, statement):
                 if self._is_another(need.name, statement):
-                    others.append(statement)
+                    others.append(number)
                     continue
-                if (reason := self._why_not(statement)) is not None:
+                if (obstacle := self._obstacle(statement)) is not None:
                     if need.name not in self._namespace or not need.required:
                         continue  # it came to nothing here as well
-                    self._refuse(need, statement, reason)
+                    self._refuse(need, statement, f"is made {obstacle}")
                     return
                 bound.append(number)
                 if need.name in statement.replaces or statement.star:
@@ -158,11 +151,18 @@ class _Choice:
         if not bound:
             self._nothing_binds(need, others)
             return
-        for number in reversed(bound):
+        bound += [number for number in others if self._is_alternative(number, bound)]
+        for number in sorted(bound):
             self._keep(number)
         own = [number for number in bound if not self._statements[number].is_import]
         if own:
             self._keep_changes(need, [number for number in changed if number > min(own)], bound)
+
+    def _is_alternative(self, number: int, bound: list[int]) -> bool:
+        """Whether a definition stands in another branch of what decides that one of these is made: elsewhere it may be the one."""
+        within = self._statements[number].within
+        beside = any(one in within for other in bound for one in self._statements[other].within)
+        return beside and self._obstacle(self._statements[number]) is None
 
     def _before(self, name: str, end: int) -> list[int]:
         """The statements that bind or change a name before that of a number, or may do so, the last first."""
@@ -211,143 +211,67 @@ class _Choice:
             number
             for number, statement in enumerate(self._statements)
             if compound in statement.within
-            and (id(statement.node) in raised or (id(statement.node) in inside and not _only_says(statement.node)))
+            and (id(statement.node) in raised or (id(statement.node) in inside and not only_says(statement.node)))
         ]
 
-    def _why_not(self, statement: Statement) -> str | None:
-        """Why a statement that binds a name is not one that travels; `None` when it does."""
+    def _obstacle(self, statement: Statement) -> str | None:
+        """What keeps a statement from being one that travels, as what stands after "is made"; `None` when it does."""
         for compound in statement.within:
             if is_main_guard(compound) and id(statement.node) not in {id(one) for one in _leaves(_orelse(compound))}:
-                return 'stands under if __name__ == "__main__", which is not so'
+                return 'under if __name__ == "__main__", which is not so'
             if isinstance(compound, ast.If) and (done := what_is_done(compound.test, self._namespace)) is not None:
-                return f"stands under a condition that takes {done}, which is not asked again"
+                return f"under a condition that takes {done}, which is not asked again"
             if isinstance(compound, ast.Try):
                 for node in _leaves(compound.body):
-                    if not _only_says(node) and (done := self._what_it_does(node)) is not None:
-                        return f"stands in a try with {done}, which is not run again"
-        done = self._what_it_does(statement.node)
+                    if not only_says(node) and (done := what_it_does(node, self._namespace)) is not None:
+                        return f"in a try with {done}, which is not run again"
+        done = what_it_does(statement.node, self._namespace)
         if done is None:
             return None
         if isinstance(statement.node, (ast.For, ast.AsyncFor, ast.While)):
-            return "is assigned in a loop, which is not run again"
-        return f"is made by {done}, which is not run again"
-
-    def _what_it_does(self, node: ast.stmt) -> str | None:
-        """What a statement does besides defining something, as text."""
-        if isinstance(
-            node,
-            (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass, ast.Raise),
-        ):
-            return None
-        if isinstance(node, (ast.Assign, ast.AugAssign)):
-            parts: list[ast.AST | None] = [node.value, *(node.targets if isinstance(node, ast.Assign) else [])]
-        elif isinstance(node, (ast.AnnAssign, ast.Expr)):
-            parts = [node.value]
-        elif type(node).__name__ == "TypeAlias":
-            return None
-        else:
-            return ast.unparse(node).partition("\n")[0]
-        return next((done for part in parts if (done := what_is_done(part, self._namespace)) is not None), None)
-
-    def _changes(self, statement: Statement) -> frozenset[str]:
-        """The names whose objects a statement changes, as far as it is one that defines something."""
-        changes = statement.changes
-        node = statement.node
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-        ):
-            receiver = node.value.func.value
-            if isinstance(receiver, ast.Name):
-                changes |= {receiver.id}
-        if isinstance(node, ast.ClassDef):
-            changes |= {one.id for one in node.bases if isinstance(one, ast.Name) and self._notes_subclasses(one.id)}
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            for decorator in node.decorator_list:
-                called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if isinstance(called, ast.Name):
-                    changes |= self._collections_of(called.id)
-        return changes
-
-    def _notes_subclasses(self, name: str) -> bool:
-        """Whether a class of what was run does something with each of its subclasses."""
-        value = self._namespace.get(name)
-        ours = [kind for kind in getattr(value, "__mro__", ()) if kind.__module__ == "__main__"]
-        return any("__init_subclass__" in vars(kind) for kind in ours) or (
-            bool(ours) and type(value).__module__ == "__main__"
-        )
-
-    def _collections_of(self, name: str) -> frozenset[str]:
-        """The collections that a function of what was run refers to: a decorator that does may put into them what it is given."""
-        value = self._namespace.get(name)
-        if not isinstance(value, FunctionType) or value.__module__ != "__main__":
-            return frozenset()
-        found: set[str] = set()
-        for statement in self._statements:
-            if name in statement.names.binds and statement.is_definition:
-                found |= {one for one in statement.names.later if isinstance(self._namespace.get(one), MUTABLE)}
-        return frozenset(found)
+            return "in a loop, which is not run again"
+        return f"by {done}, which is not run again"
 
     def _keep_changes(self, need: _Need, changed: list[int], bound: list[int]) -> None:
         """Keep what changes the object after it was made, as far as that can be done again."""
         for number in sorted(changed):
             statement = self._statements[number]
-            if self._why_not(statement) is None:
+            if self._obstacle(statement) is None:
                 self._keep(number)
         if need.before == self.end and need.name in self._namespace and need.required:
             self._made.append((need, bound, changed))
 
     def _check_state(self, need: _Need, bound: list[int], changed: list[int]) -> None:
         """What is not done again must not have changed an object after it was made."""
-        if self._statements[bound[0]].is_definition:
-            self._check_attributes(need, changed)
+        made = self._statements[bound[0]]
+        if made.is_definition:
+            self._check_attributes(need, made, changed)
             return
         value = self._namespace[need.name]
-        written, known = self._written_value(need.name, bound)
-        if known and type(value) is type(written) and _is_equal(value, written):
+        written, known = written_value(made.node) if len(bound) == 1 else (None, False)
+        if known and is_equal(value, written):
             return
         if known and isinstance(written, PLAIN) and not self._is_set_somewhere(need.name) and not changed:
             self._problems[
-                f"{need.user} uses {need.name}, which is {_short(written)} at {self._statements[bound[0]].place} and "
+                f"{need.user} uses {need.name}, which is {_short(written)} at {made.place} and "
                 f"{_short(value)} in memory. Run that again, and make the object again."
             ] = None
-        elif not isinstance(value, _STATELESS):
-            for statement in self._statements[min(bound) + 1 :]:
-                if self._number[statement] not in self.kept and self._may_change(need.name, statement):
-                    self._refuse(need, statement, "may have changed, and that is not run again")
-                    return
+            return
+        for number in range(min(bound) + 1, self.end):
+            if number not in self.kept and self._changes.may_be_to(need.name, self._statements[number]):
+                self._refuse(need, self._statements[number], "may have changed, and that is not run again")
+                return
 
-    def _check_attributes(self, need: _Need, changed: list[int]) -> None:
+    def _check_attributes(self, need: _Need, made: Statement, changed: list[int]) -> None:
         """Attributes that a class or function was given later, by something that is not run again."""
         for number in changed:
             statement = self._statements[number]
-            if need.name in statement.changes and not statement.is_definition and number not in self.kept:
-                self._refuse(
-                    need, statement, f"changes by {self._what_it_does(statement.node)}, which is not run again"
-                )
-
-    def _written_value(self, name: str, bound: list[int]) -> tuple[Any, bool]:
-        """The value of an assignment that is a literal, and whether there is one."""
-        node = self._statements[bound[0]].node
-        if len(bound) == 1 and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if all(isinstance(one, ast.Name) for one in targets):
-                try:
-                    return ast.literal_eval(node.value), True
-                except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                    pass
-        return None, False
-
-    def _may_change(self, name: str, statement: Statement) -> bool:
-        """Whether a statement that is left out may have changed the object of a name."""
-        if name not in statement.names.reads or statement.is_definition or statement.is_import:
-            return False
-        node = statement.node
-        if self._what_it_does(node) is None and not isinstance(node, ast.Expr):
-            return False
-        calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
-        return any(not (isinstance(one.func, ast.Name) and one.func.id in _ONLY_LOOK) for one in calls)
+            if statement.is_definition or number in self.kept:
+                continue
+            if need.name in statement.changes:
+                self._refuse(need, statement, f"changes {self._obstacle(statement)}")
+            elif not has_collections_as_written(self._namespace[need.name], made.node):
+                self._refuse(need, statement, "has changed, and that is not run again")
 
     def _is_set_somewhere(self, name: str) -> bool:
         return any(name in statement.names.sets for statement in self._statements)
@@ -355,7 +279,10 @@ class _Choice:
     def _is_imported_by_star(self, name: str, statement: Statement) -> bool:
         if statement.star is None:
             return False
-        module = sys.modules.get(resolve_name(statement.star, self._source.package or None))
+        try:
+            module = sys.modules.get(resolve_name(statement.star, self._source.package or None))
+        except ImportError:  # a relative one, of what is run by its file: it came to nothing here as well
+            return False
         names = getattr(module, "__all__", None)
         if names is None:
             names = [one for one in vars(module) if not one.startswith("_")] if module is not None else []
@@ -363,13 +290,12 @@ class _Choice:
 
     def _is_another(self, name: str, statement: Statement) -> bool:
         """Whether a definition is not the one in memory, as the lines of its functions tell."""
-        node = statement.node
         if name not in self._namespace or not statement.is_definition:
             return False
-        written = {one.name: first_line(one) for one in _functions(node)}
+        written = {one.name: first_line(one) for one in _functions(statement.node)}
         here = [
             statement.part.made(file) and line == written[named]
-            for named, file, line in defining_code(self._namespace[name])
+            for named, file, line in defining_code(self._namespace[name], name)
             if named in written
         ]
         return bool(here) and not all(here)
@@ -382,13 +308,13 @@ class _Choice:
             f"{need.user} uses {need.name}, which {reason} where the package is loaded ({statement.place}). {_ADVICE}"
         ] = None
 
-    def _nothing_binds(self, need: _Need, others: list[Statement]) -> None:
+    def _nothing_binds(self, need: _Need, others: list[int]) -> None:
         name = need.name
         if not need.required or (name.startswith("__") and name.endswith("__") and name not in self._own_dunders):
             return
         if others:
             self._problems[
-                f"{need.user} uses {name}, and the one in memory is not the one at {others[0].place}: it was changed after it was "
+                f"{need.user} uses {name}, and the one in memory is not the one at {self._statements[others[0]].place}: it was changed after it was "
                 f"run, or was run in part. Run it again, and make the object again."
             ] = None
         elif need.before != self.end:
@@ -433,15 +359,6 @@ def _orelse(compound: ast.stmt) -> list[ast.stmt]:
     return compound.orelse if isinstance(compound, ast.If) else []
 
 
-def _only_says(node: ast.stmt) -> bool:
-    """Whether a statement only tells somebody something."""
-    call = node.value if isinstance(node, ast.Expr) else None
-    if not isinstance(call, ast.Call):
-        return False
-    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-    return name in ("print", "display", "warn", "debug", "info", "warning", "error", "exception")
-
-
 def _functions(node: ast.stmt) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     inside = node.body if isinstance(node, ast.ClassDef) else [node]
     return [one for one in inside if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -459,13 +376,6 @@ def _names_of_head(compound: Compound, statement: Statement) -> frozenset[str]:
     for one in head:
         found |= names_in(ast.copy_location(ast.Expr(one), one), statement.features).reads
     return found
-
-
-def _is_equal(value: Any, other: Any) -> bool:
-    try:
-        return bool(value == other)
-    except Exception:  # noqa: BLE001  the objects' own code may raise anything
-        return False
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Dependencies found: what the closure imports and the payload's pickles name, as the distributions installed here.
 
 Nothing is run or imported for it. An import that the code goes on without (in a `try` that catches the ImportError, for
-type checkers only) is no dependency; what only modules outside of the closure import is none either. What a root that is
-installed was installed without, it does without here as well.
+type checkers or other systems only, see `imports.py`) is no dependency; what only modules outside of the closure import is none either.
+What a root that is installed was installed without, it does without here as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..runtime.distributions import normalised
-from .origins import distribution_names
+from .declared import names_wanted_here
 from .uses import Use
 
 __all__ = ["Inferred", "infer_dependencies"]
@@ -28,7 +28,7 @@ class Inferred:
 
 def infer_dependencies(uses: Iterable[Use], declared: Sequence[str]) -> Inferred:
     """What has to be installed besides the `declared` requirements."""
-    have = distribution_names(declared)
+    have = names_wanted_here(declared)
     found: dict[str, str] = {}
     problems: dict[tuple[str, str], str] = {}
     optional: dict[str, str] = {}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstalledDistribution", "InstalledDistributions"]
 
-_FORMAT = 1
+_FORMAT = 2
 _METADATA = (".dist-info", ".egg-info", ".egg-link", ".egg")
 _SETTLED_NS = 2_000_000_000
 """How long ago a folder must have changed so that a second change would show: the coarsest clock of a file system."""
@@ -154,7 +154,24 @@ def _modules(distribution: Distribution) -> set[str]:
         top = folder if slash else inspect.getmodulename(file)
         if top and top.isidentifier():
             tops.add(top)
+        elif file.endswith(".pth"):
+            tops |= _modules_on_path(str(distribution.locate_file(file)))
     return tops
+
+
+def _modules_on_path(file: str) -> set[str]:
+    """The modules in the folders that a `.pth` file puts on `sys.path`: all that an editable install may have installed."""
+    tops = set()
+    with suppress(OSError, UnicodeDecodeError), open(file, encoding="utf-8") as opened:
+        for folder in filter(os.path.isabs, map(str.strip, opened)):
+            with suppress(OSError), os.scandir(folder) as entries:
+                tops |= {name for one in entries if (name := _module_in(one)) is not None}
+    return tops
+
+
+def _module_in(entry: os.DirEntry[str]) -> str | None:
+    name = entry.name if os.path.isfile(os.path.join(entry.path, "__init__.py")) else inspect.getmodulename(entry.name)
+    return name if name and name.isidentifier() else None
 
 
 def _folder(distribution: Distribution) -> str | None:

@@ -29,15 +29,12 @@ _HEAD = "# The cells of a notebook that a payload needs, in the order in which t
 
 @dataclass(frozen=True)
 class MainModule:
-    """The text of the module, what messages call the place that it is from, and what the user should hear.
-
-    `parts` are the cells of a notebook, and what it has run, each with the line of the text that is before it.
-    """
+    """The text of the module, what messages call the place that it is from, and each line, and what the user should hear."""
 
     text: bytes
     location: str
     warnings: tuple[str, ...] = ()
-    parts: tuple[tuple[int, Part], ...] = ()
+    places: tuple[str, ...] = ()
 
     @classmethod
     def with_definitions(cls, source: MainSource, names: Iterable[str]) -> MainModule:
@@ -58,12 +55,14 @@ class MainModule:
             return cls(text.encode(), source.location, warnings)
         features = sorted({one for statement in chosen.statements for one in statement.features})
         text = "".join([_HEAD, *(f"from __future__ import {one}\n" for one in features)])
-        parts = []
+        places = [source.location] * text.count("\n")
         for part, statements in kept.items():
-            text += f"\n# {part.cell or os.path.basename(part.file or '')}:\n"
-            parts.append((text.count("\n"), part))
-            text += _Rendering(part, statements, source.package).text()
-        return cls(text.encode(), f"main.py of {source.location}", warnings, tuple(parts))
+            title = part.cell or os.path.basename(part.file or "")
+            shown = _Rendering(part, statements, source.package).text()
+            text += f"\n# {title}:\n{shown}"
+            places += [source.location] * 2
+            places += [part.place(line) for line in range(1, shown.count("\n") + 1)]
+        return cls(text.encode(), f"main.py of {source.location}", warnings, tuple(places))
 
 
 class _Rendering:

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..runtime.roots import MAIN
 
-__all__ = ["MainSource", "Part", "defining_code", "is_made_by_ipython"]
+__all__ = ["MainSource", "Part", "defining_code", "is_made_by_ipython", "place_in_cells"]
 
 _RUNS_ITS_BODY = frozenset({"capture", "prun", "time"})
 """Magics that run the rest of their cell where the cell itself would have been run."""
@@ -78,23 +78,35 @@ class MainSource:
         return cls(parts, vars(main), location, getattr(main, "__package__", None) or "")
 
 
-def defining_code(value: object) -> Iterator[tuple[str, str, int]]:
-    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written there.
+def defining_code(value: object, name: str) -> Iterator[tuple[str, str, int]]:
+    """The names, files and first lines of the functions that an object of `__main__` is, wraps or has, those that were written
+    there under its name: decorators, and classes such as `Enum`, put others of the same names into their place."""
+    is_class = isinstance(value, type)
+    for one in list(vars(value).values()) if is_class else [value]:
+        function = _unwrapped(one.__func__ if isinstance(one, (staticmethod, classmethod)) else one)
+        if isinstance(function, FunctionType) and function.__globals__.get("__name__") in (MAIN, "__mp_main__"):
+            code = function.__code__
+            is_generated = code.co_filename.startswith(("<string", "<attrs"))
+            if not is_generated and function.__qualname__ == (f"{name}.{code.co_name}" if is_class else name):
+                yield code.co_name, code.co_filename, code.co_firstlineno
 
-    Decorators give classes functions of their own modules: those that `dataclass` makes are wrapped by one of `dataclasses`.
-    """
+
+def _unwrapped(value: object) -> object:
     seen = set()
     while id(value) not in seen and not isinstance(value, type):
         seen.add(id(value))
         value = getattr(value, "__dict__", {}).get("__wrapped__", value)
-    held = list(vars(value).values()) if isinstance(value, type) else [value]
-    for one in held:
-        function = one.__func__ if isinstance(one, (staticmethod, classmethod)) else one
-        if not isinstance(function, FunctionType) or function.__globals__.get("__name__") not in (MAIN, "__mp_main__"):
-            continue
-        code = function.__code__
-        if not code.co_filename.startswith("<string"):
-            yield code.co_name, code.co_filename, code.co_firstlineno
+    return value
+
+
+def place_in_cells(file: str, line: int) -> str:
+    """A line as messages name it: by its cell, where the file is the one that a notebook has made up for a cell."""
+    try:
+        parts = MainSource.of_process().parts
+    except LookupError:
+        parts = ()
+    made = (part for part in reversed(parts) if part.cell and part.first_line == 1 and part.made(file))
+    return next((part.place(line) for part in made), f"{file}:{line}")
 
 
 def is_made_by_ipython(value: object) -> bool:
@@ -122,7 +134,7 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
     """What the magics of a cell run in its place: the scripts of `%run`, the rest of the cell after `%%time`."""
     for name, line, body in _magics(text):
         if name == "run":
-            given = [one for one in shlex.split(line) if not one.startswith("-")]
+            given = [one for one in _split(line) if not one.startswith("-")]
             file = os.path.abspath(os.path.expanduser(given[0])) if given and "-m" not in line.split() else ""
             for place in (file, f"{file}.py"):
                 if place.endswith(".py") and os.path.isfile(place):
@@ -131,6 +143,13 @@ def _run_by_magics(shell: Any, text: str, cell: str) -> Iterator[Part]:
         elif name in _RUNS_ITS_BODY and body:
             blank = body[: len(body) - len(body.lstrip())].count("\n")  # lines that IPython takes off
             yield Part(shell.transform_cell(body), cell=cell, first_line=2 + blank)
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # a quote that is not closed: nothing was run
+        return []
 
 
 def _magics(text: str) -> Iterator[tuple[str, str, str]]:
@@ -155,7 +174,7 @@ def _earlier_scripts(main: ModuleType, cells: tuple[Part, ...]) -> Iterator[Part
         file
         for value in list(vars(main).values())
         if issubclass(type(value), (type, FunctionType)) and value.__module__ == MAIN
-        for _, file, _ in defining_code(value)
+        for _, file, _ in defining_code(value, value.__qualname__)
         if os.path.isfile(file) and not any(part.made(file) for part in cells)
     }
     for file in sorted(files):

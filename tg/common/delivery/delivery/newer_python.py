@@ -1,17 +1,20 @@
 """Features of newer Pythons in a module: syntax, and names of the standard library, each with the version that brought it.
 
 Syntax is known in full, by what the parser makes of it. Of names there is a table of those that are new in 3.11 and later and
-are in use; one that stands where an older Python does not come by (`if sys.version_info`, `try … except ImportError`) does not
-count. Sources: "What's New In Python" 3.11 to 3.14.
+are in use; one that stands where an older Python does not come by (`if sys.version_info`, `if hasattr`, `if TYPE_CHECKING`,
+`try … except ImportError` or `AttributeError`) does not count. Sources: "What's New In Python" 3.11 to 3.14.
 """
 
 from __future__ import annotations
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from collections.abc import Iterator
 
-from .imports import catches_import_error, is_for_some_pythons
+from .imports import catches_import_error, is_for_some_pythons, name_of, skipped_at_run_time
 
 __all__ = ["is_syntax", "newer_features", "release"]
 
@@ -34,11 +37,13 @@ _NAMES = {
 }
 _SINCE = {name: version for version, names in _NAMES.items() for name in names.split()}
 _MODULES = frozenset(name.rpartition(".")[0] for name in _SINCE)
+_BUILTINS = frozenset(name for name in _SINCE if name[0].isupper())
+_CLOSES_OR_ESCAPES = re.compile(rb"['\"\\#\n]")
 
 
 def newer_features(tree: ast.Module, source: bytes) -> Iterator[tuple[int, str, str]]:
     """Lines, what stands there, and the Python that it needs, where that is newer than 3.10."""
-    yield from sorted(set(_Search(source).of(tree)))
+    yield from sorted(set(_Search(source).of_module(tree)))
 
 
 def is_syntax(what: str) -> bool:
@@ -53,22 +58,32 @@ def release(version: str) -> tuple[int, ...]:
 
 class _Search:
     def __init__(self, source: bytes) -> None:
+        self._source = source
         self._lines = source.splitlines()
         self._modules: dict[str, str] = {}
         """What local names stand for that are modules."""
+        self._own_names: frozenset[str] = frozenset()
+        """Names that the module itself binds, and that are no builtins in it."""
 
-    def of(self, node: ast.AST) -> Iterator[tuple[int, str, str]]:
-        """Features of a node and of all below it."""
+    def of_module(self, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+        """Features of a whole module."""
+        if any(name.encode() in self._source for name in _BUILTINS):
+            self._own_names = frozenset(_bound_in(tree))
+        yield from self._of(tree)
+
+    def _of(self, node: ast.AST) -> Iterator[tuple[int, str, str]]:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and is_for_some_pythons(child.test):
+            if (isinstance(child, ast.If) and _asks_what_is_there(child.test)) or (
+                isinstance(child, ast.Try) and any(map(_goes_on_without, child.handlers))
+            ):
                 yield from self._syntax_alone(child)
-                continue
-            if isinstance(child, ast.Try) and any(map(catches_import_error, child.handlers)):
+            elif isinstance(child, ast.If) and (skipped := skipped_at_run_time(child)) is not None:
                 yield from self._syntax_alone(child)
-                continue
-            yield from _syntax(child, self._lines)
-            yield from self._names(child)
-            yield from self.of(child)
+                yield from self._of(ast.Module(child.orelse if skipped is child.body else child.body, []))
+            else:
+                yield from _syntax(child, self._lines)
+                yield from self._names(child)
+                yield from self._of(child)
 
     def _syntax_alone(self, node: ast.AST) -> Iterator[tuple[int, str, str]]:
         """A module is parsed as a whole, whatever is executed of it."""
@@ -92,8 +107,35 @@ class _Search:
             module = self._modules.get(node.value.id)
             if module is not None:
                 yield from _since(node.lineno, f"{module}.{node.attr}")
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in _SINCE:
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in _BUILTINS - self._own_names:
             yield from _since(node.lineno, node.id)
+
+
+def _asks_what_is_there(condition: ast.expr) -> bool:
+    return is_for_some_pythons(condition) or any(
+        isinstance(node, ast.Call) and name_of(node.func) == "hasattr" for node in ast.walk(condition)
+    )
+
+
+def _goes_on_without(handler: ast.ExceptHandler) -> bool:
+    return catches_import_error(handler) or (
+        handler.type is not None
+        and any(
+            name_of(one) in ("AttributeError", "NameError")
+            for one in ast.walk(handler.type)
+            if isinstance(one, ast.expr)
+        )
+    )
+
+
+def _bound_in(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield node.name
 
 
 def _since(line: int, name: str) -> Iterator[tuple[int, str, str]]:
@@ -131,14 +173,35 @@ def _is_newer_f_string(node: ast.JoinedStr, lines: list[bytes]) -> bool:
     """Whether only Python 3.12 and later take it (PEP 701); an older one would have told so by not parsing it."""
     if sys.version_info < (3, 12):  # it does not know where the parts are, either
         return False
-    opened = lines[node.lineno - 1][node.col_offset :].lstrip(b"fFrRbB")
-    quote = opened[:3] if opened[:3] in (b'"""', b"'''") else opened[:1]
-    for part in node.values:
-        if isinstance(part, ast.FormattedValue) and part.value.end_lineno is not None:
-            inside = _text(part.value, lines)
-            if quote in inside or b"\\" in inside or (len(quote) == 1 and b"\n" in inside) or b"#" in inside:
-                return True
+    fields = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+    texts = [_text(part, lines) for part in fields]
+    if not any(map(_CLOSES_OR_ESCAPES.search, texts)):
+        return False
+    for part, text, quote in zip(fields, texts, _quotes_of_fields(_text(node, lines)), strict=False):
+        inside = _text(part.value, lines)
+        if quote in text or b"\\" in inside or (len(quote) == 1 and b"\n" in text) or b"#" in inside:
+            return True
     return False
+
+
+def _quotes_of_fields(text: bytes) -> list[bytes]:
+    """The quotes of the string that each field stands in, of those that stand side by side; none for what is no string."""
+    quotes, opened, depth = [], [], 0
+    try:
+        for one in tokenize.generate_tokens(io.StringIO(f"({text.decode()})").readline):
+            kind = tokenize.tok_name[one.type]
+            if kind == "FSTRING_START":
+                opened.append(one.string.lstrip("fFrR").encode())
+            elif kind == "FSTRING_END":
+                opened.pop()
+            elif len(opened) == 1 and one.string == "{":
+                quotes += [opened[0]] if depth == 0 else []
+                depth += 1
+            elif len(opened) == 1 and one.string == "}":
+                depth -= 1
+    except (tokenize.TokenError, SyntaxError):  # what says how a field is to be shown is a node of the same kind
+        return []
+    return quotes
 
 
 def _text(node: ast.expr, lines: list[bytes]) -> bytes:

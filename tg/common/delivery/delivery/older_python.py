@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 
@@ -21,14 +22,7 @@ def too_new_in(package: BuiltPackage, python: str) -> tuple[list[str], list[str]
     """
     syntax: list[str] = []
     names: list[str] = []
-    for path, source in _needed(package):
-        try:
-            tree = parsed(source)
-        except (
-            SyntaxError,
-            ValueError,
-        ):  # newer than this Python too, or broken; it was told when the package was made
-            continue
+    for path, source, tree in _needed(package):
         for line, what, since in newer_features(tree, source):
             if release(since) > release(python):
                 text = f"{path}:{line} has {what}, which is new in Python {since}"
@@ -36,8 +30,8 @@ def too_new_in(package: BuiltPackage, python: str) -> tuple[list[str], list[str]
     return syntax, names
 
 
-def _needed(package: BuiltPackage) -> Iterator[tuple[str, bytes]]:
-    """The modules that resources name, and those that they import in turn: path in the package, and source."""
+def _needed(package: BuiltPackage) -> Iterator[tuple[str, bytes, ast.Module]]:
+    """The modules that resources name, and those that they import in turn: path in the package, source and tree."""
     files = {one.path: bytes(one.data) for one in package.files if one.path.endswith(".py")}
     known = {_dotted(path): path for path in sorted(files)}
     waiting = list(_named_by_resources(package))
@@ -48,14 +42,18 @@ def _needed(package: BuiltPackage) -> Iterator[tuple[str, bytes]]:
             continue
         seen.add(name)
         path = known[name]
-        yield path, files[path]
         inside = name.removeprefix(f"{package.module_name}.")
         base = inside if path.endswith("/__init__.py") else inside.rpartition(".")[0]
         waiting.append(name.rpartition(".")[0])
         try:
-            imports = imports_in(parsed(files[path]), files[path])
-        except (SyntaxError, ValueError):
+            tree = parsed(files[path])
+        except (
+            SyntaxError,
+            ValueError,
+        ):  # newer than this Python too, or broken; it was told when the package was made
             continue
+        yield path, files[path], tree
+        imports = imports_in(tree, files[path])
         waiting += [f"{package.module_name}.{one}" for each in imports for one in modules_meant_by(each, base) if one]
 
 

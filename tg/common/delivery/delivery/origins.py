@@ -12,6 +12,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -46,10 +47,10 @@ class Origins:
         """Why a class or function that the payload refers to would not be there; `None` when it will."""
         module, name = definition.__module__, definition.__qualname__
         if "<lambda>" in name:
-            return f"a lambda{_at(definition)}. Write it as a function, with def, at the top level"
+            return f"a lambda{_at(definition)}. Write it as a function, with def, at the top of a module"
         kind = "class" if isinstance(definition, type) else "function"
         if "<locals>" in name:
-            return f"{kind} {name}{_at(definition)}, made inside a function. Move it out of that, to the top level"
+            return f"{kind} {name}{_at(definition)}, made inside a function. Move it to the top of its module"
         if is_main(module) and self.roots.inside(module) is None:
             return f"{kind} {name}{_at(definition)}, which is in __main__; {_why_not_main(self.roots)}"
         if self.roots.inside(module) is not None:
@@ -71,7 +72,7 @@ class Origins:
                 " (that folder named tg is not one that this process imports tg from: a folder tg/ with an __init__.py "
                 "hides all others, and then all of tg/ must be one folder)"
             )
-        return f"{kind} {module}.{name}{_at(definition)}, which is outside {self.travelling()}{hint} and will not be delivered. {_remedy(module)}"
+        return f"{kind} {module}.{name}{_at(definition)}, which is outside {self.travelling}{hint} and will not be delivered. {_remedy(module)}"
 
     def problem_of_global(self, module: str, name: str) -> str | None:
         """The same for an object that is pickled by its name: a type variable, a sentinel."""
@@ -82,7 +83,7 @@ class Origins:
         where = self.project_file(module)
         if where is None:
             return None
-        return f"{module}.{name} ({where}), which is outside {self.travelling()} and will not be delivered. {_remedy(module)}"
+        return f"{module}.{name} ({where}), which is outside {self.travelling} and will not be delivered. {_remedy(module)}"
 
     def project_file(self, module: str) -> Path | None:
         """The file or folder of a module that will not be there: not of Python, and of no distribution."""
@@ -127,9 +128,10 @@ class Origins:
     def _all_portions(self) -> Iterator[tuple[str, Path]]:
         return ((root, portion) for root, portions in self.portions.items() for portion in portions)
 
+    @property
     def travelling(self) -> str:
         """What travels, as one would say it: `tg/ and mycompany/`."""
-        return " and ".join(f"{root}/" for root in self.roots.names)
+        return " and ".join(f"{root}/" for root in self.roots.imported)
 
     def is_installed(self, place: str) -> bool:
         """Whether a file is Python's own or that of an installed distribution."""
@@ -195,30 +197,19 @@ def _places_of(top: str) -> list[str]:
 def _at(definition: Any) -> str:
     """` (file:line)` of a class or function, as far as Python knows it."""
     code = _code_of(definition)
+    place = (code.co_filename, code.co_firstlineno) if code else None
     if isinstance(definition, type):
         import inspect
 
-        try:
-            file = inspect.getsourcefile(definition)
-            return f" ({file}:{inspect.getsourcelines(definition)[1]})"
-        except (OSError, TypeError):  # made by exec, in a notebook, or compiled: a method's place will do
-            pass
-    return f" ({_place(code.co_filename, code.co_firstlineno)})" if code else ""
+        with suppress(OSError, TypeError):  # made by exec, in a notebook, or compiled: a method's place will do
+            place = inspect.getsourcefile(definition) or "", inspect.getsourcelines(definition)[1]
+    if place is None:
+        return ""
+    if is_main(definition.__module__) and not os.path.isfile(place[0]):
+        from .main_source import place_in_cells
 
-
-def _place(file: str, line: int) -> str:
-    """`file:line`; of a cell, which has a file in name only, `In [3] line 2`."""
-    if not os.path.isfile(file) and "IPython" in sys.modules:
-        from .main_source import MainSource
-
-        try:
-            cells = MainSource.of_process().parts
-        except LookupError:
-            cells = ()
-        for part in reversed(cells):
-            if part.cell and part.first_line == 1 and part.made(file):
-                return part.place(line)
-    return f"{file}:{line}"
+        return f" ({place_in_cells(*place)})"
+    return " ({}:{})".format(*place)
 
 
 def _code_of(definition: Any) -> CodeType | None:

@@ -111,17 +111,7 @@ class Packaging:
                     given=str(destination),
                     nearest=str(folder.parent),
                 )
-            report = CheckReport.of_source(found)
-
-            def accept(seal: str, archive: Path) -> None:
-                nonlocal report
-                if self.checked:
-                    report += CheckReport.of_package(found, plan, archive)
-                    report.raise_for_problems()
-                note_own_build(seal)
-
-            with storing(f"{plan.facts.module_name} cannot be written", folder):
-                write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, accept)
+            report = _write(found, plan, location, checked=self.checked)
             broken = found.snapshot.check_syntax()
         found.snapshot.remember()
         for warning in (*report.warnings, *_syntax_warnings(broken)):
@@ -144,22 +134,19 @@ class Packaging:
     def check(self) -> CheckReport:
         """All that is known to be wrong with the package, or may be, at once; nothing is written where packages are.
 
-        The package is loaded in a fresh interpreter without the project on its path. Told are modules that are missing there,
+        The package is loaded in a fresh interpreter without the project on its path, unless it is known before that it cannot be. Told are modules that are missing there,
         absolute names of roots that are left, classes that are pickled under another name, dependencies that are missed or unused,
         files that are opened by a path that will not exist, and what needs a newer Python than `requires_python` says.
         Raises `InvalidName` and `DependencyProblem` for settings that cannot be used.
         """
         try:
-            with Examination.of(self._settings()) as found, TemporaryDirectory() as folder:
-                report = CheckReport.of_source(found)
-                if report:
+            with Examination.of(self._settings()) as found:
+                if found.problems:
+                    report = CheckReport.of_source(found) + CheckReport.of_needs(found)
+                else:
                     plan = Plan.of(found)
-
-                    def accept(_: str, archive: Path) -> None:
-                        nonlocal report
-                        report += CheckReport.of_package(found, plan, archive)
-
-                    write_wheel(Path(folder, plan.file_name), plan.members, plan.facts.dist_info, plan.metadata, accept)
+                    with TemporaryDirectory() as folder:
+                        report = _write(found, plan, Path(folder, plan.file_name), checked=True, keep=False)
                 needed = {file.path for file in found.closure.files}
                 broken = [pair for pair in found.snapshot.check_syntax() if pair[0].path not in needed]
         except (UndeliverablePayload, UndeliverableSource) as error:
@@ -239,7 +226,23 @@ class Packaging:
         return self
 
 
+def _write(found: Examination, plan: Plan, location: Path, *, checked: bool, keep: bool = True) -> CheckReport:
+    """Write the package down, and return what was found of it. One that is to be kept gets its name when nothing is wrong."""
+    report = CheckReport.of_source(found)
+
+    def accept(seal: str, archive: Path) -> None:
+        nonlocal report
+        if checked:
+            report += CheckReport.of_package(found, plan, archive)
+        if keep:
+            report.raise_for_problems()
+            note_own_build(seal)
+
+    with storing(f"{plan.facts.module_name} cannot be written", location.parent):
+        write_wheel(location, plan.members, plan.facts.dist_info, plan.metadata, accept)
+    return report
+
+
 def _syntax_warnings(broken: Iterable[tuple[SnapshotFile, Place]]) -> Iterable[str]:
     for file, (line, message) in broken:
-        where = file.source.place(line)
-        yield f"{where} does not parse ({message}). It travels as it is; nothing in the payload needs it."
+        yield f"{file.source.place(line)} does not parse ({message}). It travels as it is; nothing in the payload needs it."

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MUTABLE", "PLAIN", "what_is_done"]
+__all__ = ["MUTABLE", "PLAIN", "only_says", "what_is_done", "what_it_does"]
 
 PLAIN = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset)
 MUTABLE = (list, dict, set)
@@ -22,6 +22,8 @@ _BUILTINS = frozenset(
     "abs all any ascii bin callable chr divmod format getattr hasattr hash hex isinstance issubclass iter len max min "
     "next oct ord pow repr round sorted sum".split()
 )
+_ASSIGNING = frozenset({"delattr", "setattr"})
+"""They do what a statement does that assigns an attribute; whose it is, `changes.py` knows."""
 _PATH_FUNCTIONS = {"abspath", "basename", "dirname", "join", "normpath", "split", "splitext"}
 _FUNCTIONS = {
     "collections": {"namedtuple"},
@@ -86,6 +88,33 @@ _PLAIN_NODES = (
 )
 
 
+def what_it_does(node: ast.stmt, namespace: Mapping[str, Any]) -> str | None:
+    """What a statement does besides defining something, as text; `None` when it may be run again."""
+    if isinstance(
+        node,
+        (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass, ast.Raise),
+    ):
+        return None
+    if isinstance(node, (ast.Assign, ast.AugAssign)):
+        parts: list[ast.AST | None] = [node.value, *(node.targets if isinstance(node, ast.Assign) else [])]
+    elif isinstance(node, (ast.AnnAssign, ast.Expr)):
+        parts = [node.value]
+    elif type(node).__name__ == "TypeAlias":
+        return None
+    else:
+        return ast.unparse(node).partition("\n")[0]
+    return next((done for part in parts if (done := what_is_done(part, namespace)) is not None), None)
+
+
+def only_says(node: ast.stmt) -> bool:
+    """Whether a statement only tells somebody something."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call):
+        return False
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    return name in ("print", "display", "warn", "debug", "info", "warning", "error", "exception")
+
+
 def what_is_done(node: ast.AST | None, namespace: Mapping[str, Any]) -> str | None:
     """What an expression does besides making a value, as text; `None` when it may be evaluated again.
 
@@ -129,7 +158,7 @@ def _is_known_to_make_one(found: Any) -> bool:
     if not isinstance(module, str) or not isinstance(name, str):
         return False
     if module in ("builtins", "_thread"):
-        return name in _BUILTINS or name in ("allocate_lock", "lock", "RLock")
+        return name in _BUILTINS | _ASSIGNING or name in ("allocate_lock", "lock", "RLock")
     return module in _WHOLE_MODULES or name in _FUNCTIONS.get(module, ())
 
 

@@ -34,7 +34,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 8
+_FORMAT = 9
 
 
 @dataclass

@@ -29,7 +29,7 @@ from .shared_library import LIBRARY_NAME, foreign_machine
 from .zipped_roots import unpacked
 
 if TYPE_CHECKING:
-    from .main_source import Part
+    pass
 
 __all__ = ["SourceFile", "SourceTree", "portions_of"]
 
@@ -41,21 +41,18 @@ _EXTENSION = re.compile(r"\.((?:abi3|cpython|cp[0-9]|pypy|graalpy)[^.]*)\.(?:so|
 class SourceFile:
     """A file that travels: its path, which begins with its root (`tg/a.py`), where it lies, and in which portion.
 
-    `made` is what is in it where it is made, and lies nowhere; `parts` what it was made of, each with the line that is before it.
+    `made` is what is in it where it is made, and lies nowhere; `places` then says of each of its lines where it is from.
     """
 
     path: str
     location: str
     portion: Path
     made: bytes | None = None
-    parts: tuple[tuple[int, Part], ...] = ()
+    places: tuple[str, ...] = ()
 
     def place(self, line: int) -> str:
-        """A line of it as messages name it: `file:line`, or as it is in the cell that it is from."""
-        for before, part in reversed(self.parts):
-            if line > before:
-                return part.place(line - before)
-        return f"{self.location}:{line}"
+        """A line of it as messages name it."""
+        return self.places[line - 1] if 0 < line <= len(self.places) else f"{self.location}:{line}"
 
 
 @dataclass(frozen=True)

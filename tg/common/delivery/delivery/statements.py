@@ -25,6 +25,7 @@ __all__ = [
     "first_line",
     "is_main_guard",
     "names_in",
+    "root_name",
     "statements_of",
     "tree_of",
 ]
@@ -90,11 +91,11 @@ class Statement:
     @cached_property
     def changes(self) -> frozenset[str]:
         """The names whose objects it changes, as `CONFIG["a"] = 1` does, and `@show.register` before a function."""
-        changed = {_root(one.value) for one in _changed_places(self.node)}
+        changed = {root_name(one) for one in _changed_places(self.node)}
         if isinstance(self.node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in self.node.decorator_list:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                changed |= {_root(called)} if isinstance(called, ast.Attribute) else set()
+                changed |= {root_name(called)} if isinstance(called, ast.Attribute) else set()
         return frozenset(changed - {""})
 
     @cached_property
@@ -223,15 +224,19 @@ def _only_catches(item: ast.withitem) -> bool:
     return isinstance(call, ast.Call) and name_of(call.func) in ("suppress", "catch_warnings")
 
 
-def _changed_places(node: ast.stmt) -> Iterator[ast.Attribute | ast.Subscript]:
-    """`a.b` and `a[b]` where they are assigned or deleted."""
-    if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
-        for one in ast.walk(node):
-            if isinstance(one, (ast.Attribute, ast.Subscript)) and not isinstance(one.ctx, ast.Load):
-                yield one
+def _changed_places(node: ast.AST) -> Iterator[ast.expr]:
+    """`a` of `a.b` and `a[b]` where these are assigned or deleted, and of `setattr(a, …)`; what functions in it do is not meant."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return
+    if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
+        yield node.value
+    elif isinstance(node, ast.Call) and name_of(node.func) in ("setattr", "delattr") and node.args:
+        yield node.args[0]
+    for child in ast.iter_child_nodes(node):
+        yield from _changed_places(child)
 
 
-def _root(node: ast.expr) -> str:
+def root_name(node: ast.expr) -> str:
     """`a` for `a`, `a.b` and `a[b].c`; nothing for what begins otherwise."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value

@@ -18,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = ["Failure", "Trial"]
 
 _PROGRAM = str(Path(__file__).with_name("trial_program.py"))
 _SECONDS = 120
+_SAID_BYTES = 16 * 1024
 _LINKED_BYTES = 1024 * 1024
 """Data of this size and more are not written once more, but linked to where they are."""
 
@@ -226,21 +228,25 @@ def _answered(
     asked = marshal.dumps({**question, "folder": str(package), "archive": str(archive), "resources": resources})
     # -I: nothing of the environment's PYTHONPATH, and no folder of the program's own.
     command = [sys.executable, "-I", "-W", "ignore", _PROGRAM]
-    try:
-        done = subprocess.run(
-            command,
-            input=asked,
-            cwd=package.parent / "elsewhere",
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return _without_answer(unknown=f"it took longer than {_SECONDS} seconds"), []
+    # No pipe for what is said: a process that the package starts has it as well, and may be there for longer than the trial.
+    with tempfile.TemporaryFile() as errors:
+        try:
+            done = subprocess.run(
+                command,
+                input=asked,
+                cwd=package.parent / "elsewhere",
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _without_answer(unknown=f"it took longer than {_SECONDS} seconds"), []
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _SAID_BYTES))
+        said = errors.read().decode("utf-8", "backslashreplace").strip().splitlines()
     try:
         answer = marshal.loads(done.stdout)
     except (EOFError, ValueError, TypeError):
-        said = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
         return _without_answer(crash=f"{_ending(done.returncode)}{': ' if said else ''}{' '.join(said[-3:])}"), []
     own = f"{package}/{uid}/"
 
