@@ -22,11 +22,15 @@ __all__ = ["Closure", "OutsideImport", "modules_meant_by"]
 
 
 class OutsideImport(NamedTuple):
-    """An import of something that does not travel: the module or what of it, the place, and whether it can be missing."""
+    """An import of something that does not travel: the module or what of it, the place, and whether it can be missing.
+
+    `instead_of` are modules for want of one of which it is imported.
+    """
 
     module: str
     place: str
     optional: bool
+    instead_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Closure:
                 if imported.level == 0 and not is_ours(file.path):  # what delivery needs besides is its own matter
                     place = f"{file.source.location}:{imported.line}"
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
-                    outside.append(OutsideImport(imported.module + named, place, imported.optional))
+                    what = imported.module + named
+                    outside.append(OutsideImport(what, place, imported.optional, imported.instead_of))
         problems += _stale(definitions, snapshot, known)
         return cls(tuple(files.values()), tuple(outside), tuple(problems), frozenset(asked))
 

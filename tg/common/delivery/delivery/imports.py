@@ -7,7 +7,7 @@ import operator
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = ["Import", "catches_import_error", "imports_in", "imports_of", "is_for_some_pythons", "name_of", "parsed"]
@@ -30,7 +30,8 @@ class Import:
     """One imported name, as in `from module import name`; `level` counts the leading dots.
 
     `optional`: the code goes on without it, since it stands in a `try` that catches the ImportError, or is there
-    for type checkers or for other Pythons only.
+    for type checkers or for other Pythons only. `instead_of`: modules for want of one of which it is imported, where it
+    stands in what catches that.
     """
 
     line: int
@@ -38,6 +39,7 @@ class Import:
     module: str
     name: str | None
     optional: bool
+    instead_of: tuple[str, ...] = ()
 
 
 def imports_of(source: bytes) -> list[Import]:
@@ -70,9 +72,13 @@ def _collect(node: ast.AST, optional: bool, found: list[Import]) -> None:
                 Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
             ]
         elif isinstance(child, ast.Try) and any(catches_import_error(handler) for handler in child.handlers):
+            begin = len(found)
             _collect(ast.Module(child.body, []), True, found)
-            rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
-            _collect(rest, optional, found)
+            wanted = tuple({item.module: None for item in found[begin:] if not item.level})
+            begin = len(found)
+            _collect(ast.Module(list(child.handlers), []), optional, found)  # type: ignore[arg-type]
+            found[begin:] = [replace(item, instead_of=item.instead_of or wanted) for item in found[begin:]]
+            _collect(ast.Module([*child.orelse, *child.finalbody], []), optional, found)
         elif isinstance(child, ast.If) and (skipped := _skipped_at_run_time(child)) is not None:
             _collect(ast.Module(skipped, []), True, found)
             _collect(ast.Module(child.orelse if skipped is child.body else child.body, []), optional, found)
