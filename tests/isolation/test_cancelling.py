@@ -189,3 +189,31 @@ def test_cancel_does_nothing_when_nothing_runs(entry_point: IsolatedEntryPoint, 
     assert job.run() == "one"
     entry_point.cancel()
     assert job.run() == "one"
+
+
+def test_a_signal_handler_may_cancel_the_call_that_it_interrupts(
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())
+    thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        with pytest.raises(CallCancelled, match=r"was cancelled\.$"):
+            job.wait(begun, tmp_path / "ended")
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert job.run() == "one"
+
+
+def test_a_call_that_ignores_a_signal_handler_s_cancelling_ends_with_its_worker(
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tg.common.delivery.isolation.session.GRACE_SECONDS", 0.2)
+    before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())
+    thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        with pytest.raises(CallCancelled, match="did not react"):
+            job.ignore(begun)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
