@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -320,8 +321,13 @@ def test_what_a_handler_raises_takes_no_call_down(job: Any, monkeypatch: pytest.
 def test_a_call_returns_though_a_thread_of_the_worker_writes_without_end(
     job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    job.write_without_end(4)
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(0.0001)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Slow())
+    job.write_without_end(2)
     for _ in range(3):
         job.say("one")
 
