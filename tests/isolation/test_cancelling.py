@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +219,58 @@ def test_a_call_that_ignores_a_signal_handler_s_cancelling_ends_with_its_worker(
     finally:
         thread.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture
+def time_limit() -> Iterator[int]:
+    """A signal whose handler raises, as that of an alarm does."""
+
+    def over(number: int, frame: object) -> None:
+        raise TimeoutError("too long")
+
+    before = signal.signal(signal.SIGUSR1, over)
+    yield signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_time_limit_that_is_over_while_an_answer_is_read_is_raised_as_it_is(
+    isolate: Isolate, time_limit: int
+) -> None:
+    job = isolate("""
+        import functools, os, weakref
+        class Thing:
+            pass
+        class Signal:
+            def __init__(self, *arguments):
+                self.arguments = arguments
+            def __reduce__(self):
+                return os.kill, self.arguments
+        Signal.__module__, Signal.__qualname__ = "functools", "Signal"      # else it would stay here
+        functools.Signal = Signal
+        class Job:
+            def run(self, *arguments):
+                made = Thing()
+                self.alive = weakref.ref(made)
+                return Signal(*arguments), made
+            def is_alive(self):
+                return self.alive() is not None
+    """).load_resource("job")
+    with pytest.raises(TimeoutError, match="too long"):
+        job.run(os.getpid(), time_limit)
+    assert not job.is_alive()
+
+
+def test_a_time_limit_that_is_over_while_output_is_passed_on_is_raised_as_it_is(
+    isolate: Isolate, time_limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = isolate("class Job:\n    def run(self):\n        print('line')\n").load_resource("job")
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            os.kill(os.getpid(), time_limit)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Slow())
+    for _ in range(20):
+        with pytest.raises(TimeoutError, match="too long"):
+            job.run()

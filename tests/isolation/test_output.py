@@ -93,12 +93,16 @@ class Job:
         threading.Thread(target=wait_and_log).start()
 
     def write_without_end(self, threads):
+        self.is_writing = True
         def write():
-            while True:
+            while self.is_writing:
                 os.write(1, b"x")
                 print("x")
         for _ in range(threads):
             threading.Thread(target=write, daemon=True).start()
+
+    def write_no_more(self):
+        self.is_writing = False
 
     def warn(self):
         import warnings
@@ -330,6 +334,7 @@ def test_a_call_returns_though_a_thread_of_the_worker_writes_without_end(
     job.write_without_end(2)
     for _ in range(3):
         job.say("one")
+    job.write_no_more()
 
 
 def test_a_line_that_never_ends_is_not_kept(isolate: Isolate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 
 from ...logger import Logger
 from ..runtime.telling import LINE_OF_ERRORS, LINE_OF_OUTPUT, RECORD
+from .interrupts import is_interrupt
 
 __all__ = ["Output"]
 
@@ -116,7 +117,9 @@ class Output:
         if data:
             try:
                 self._pass_on_data(kind, data)
-            except Exception:  # noqa: BLE001 whatever is raised by handlers and streams, which are anybody's
+            except Exception as error:
+                if is_interrupt(error):
+                    raise
                 threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
         return len(data)
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..runtime.channel import PROTOCOL, Message, Packed
 from ..runtime.crossing import Answer, Request
 from ..runtime.errors import CallCancelled, IncompatiblePackage, RemoteError, UncrossableValue, WorkerEnded
+from .interrupts import is_interrupt
 from .owner_values import NotHere, OwnerIncoming, OwnerOutgoing
 from .proxies import Proxies
 from .worker_process import GRACE_SECONDS, WorkerProcess
@@ -212,6 +213,8 @@ class Session:
             except Exception as error:  # noqa: BLE001 what unpickling raises, which is told unless there is a way around it
                 missing, problem = "", error
             else:
+                if problem is not None and is_interrupt(problem):
+                    raise problem
                 if problem is not None and answer.kind == "refused":
                     raise self._unreadable(call, problem) from problem
                 return answer

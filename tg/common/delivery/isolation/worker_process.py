@@ -117,7 +117,7 @@ class WorkerProcess:
 
     @staticmethod
     def _forget_all() -> None:
-        # Of one that has ended all is closed, and the numbers are those of other files: each is closed by what knows that.
+        # Each is closed by what knows whether it is open: the numbers of one that has ended are those of other files now.
         for worker in list(WorkerProcess._of_this_process or ()):
             worker._end.detach()
             worker.channel.close()
