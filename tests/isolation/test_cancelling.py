@@ -264,13 +264,20 @@ def test_a_time_limit_that_is_over_while_output_is_passed_on_is_raised_as_it_is(
     isolate: Isolate, time_limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = isolate("class Job:\n    def run(self):\n        print('line')\n").load_resource("job")
+    sent, raised = 0, 0
 
     class Slow(io.StringIO):
         def write(self, text: str) -> int:
-            os.kill(os.getpid(), time_limit)
+            nonlocal sent
+            if threading.current_thread() is threading.main_thread():  # and so not in the middle of an answer
+                sent += 1
+                os.kill(os.getpid(), time_limit)
             return len(text)
 
     monkeypatch.setattr(sys, "stdout", Slow())
-    for _ in range(20):
-        with pytest.raises(TimeoutError, match="too long"):
+    while sent < 3:
+        try:
             job.run()
+        except TimeoutError:
+            raised += 1
+    assert raised == sent
