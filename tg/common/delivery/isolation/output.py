@@ -112,7 +112,9 @@ class Output:
             data = self._told.recv(_DATAGRAM_BYTES) if kind == RECORD else os.read(fd, _PIPE_BYTES)
         except BlockingIOError:  # the other thread has had it
             return 1
-        except OSError:
+        except OSError as error:
+            if is_interrupt(error):  # a time limit's `TimeoutError` is one of these
+                raise
             return 0
         if data:
             try:
@@ -143,8 +145,9 @@ class Output:
             except UnicodeEncodeError as error:  # an ASCII terminal: better so than not at all
                 stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
             stream.flush()
-        except (OSError, ValueError):  # closed or broken: nobody wants to see it
-            pass
+        except (OSError, ValueError) as error:  # closed or broken: nobody wants to see it
+            if is_interrupt(error):
+                raise
 
 
 def _handle(data: bytes) -> None:
