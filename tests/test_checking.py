@@ -306,9 +306,7 @@ def test_a_dependency_that_is_declared_for_other_systems_alone_is_told(project: 
 def test_a_text_that_looks_like_a_name_to_import_by_is_told_as_one(project: Project) -> None:
     job(project, "return 'tg.my.job:Job'")
     (told,), _ = check(project)
-    assert told.startswith(
-        f"warning: {project.folder}/tg/my/job.py:3 names a module in a text: 'tg.my.job:Job'."
-    )
+    assert told.startswith(f"warning: {project.folder}/tg/my/job.py:3 names a module in a text: 'tg.my.job:Job'.")
 
 
 def test_what_a_declared_dependency_needs_itself_is_there_and_need_not_be_declared(project: Project) -> None:

@@ -115,6 +115,30 @@ def test_what_code_goes_on_without_is_told(project: Project, site: Site) -> None
     assert "missing" not in printed
 
 
+def test_what_is_imported_for_want_of_something_is_needed_where_that_is_not_here(project: Project, site: Site) -> None:
+    file = project.folder / "tg/my/job.py"
+    fallbacks = """
+try:
+    import json as toml
+except ImportError:
+    import not_here_either as toml
+try:
+    import nowhere
+except ImportError:
+    import unreached as nowhere
+try:
+    import used
+except ImportError:
+    try:
+        import nowhere_at_all
+    except ImportError:
+        nowhere_at_all = None
+"""
+    file.write_text(file.read_text() + fallbacks)
+    found = needs_of(project.deliver(settings=AUTO, PYTHONPATH=site.path))
+    assert found["inferred"] == ["Used-Dist==1.2", "cloud-storage==8", "deep==3.4.post1", "unreached==5"]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from wheels import write_wheel
 from tg.common import Loc
 from tg.common.delivery.delivery import Containering, Packaging, inspect_package, install_package_and_get_loader
 from tg.common.delivery.delivery.built_package import read_built_package
+from tg.common.delivery.delivery.package_locks import lock_of
+from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.environments.lock import Lock
 from tg.common.delivery.environments.platform import Platform
 from tg.common.delivery.execution import ProcessExecutor
@@ -222,3 +225,26 @@ def test_an_isolated_version_gets_what_was_locked(locked: Locked) -> None:
     file = locked()
     with install_package_and_get_loader(file, silent=True, isolated=True, policy=Policy.any()) as entry_point:
         assert entry_point.load_resource("job").run() == ("1.0.0", "1.0.0")
+
+
+def test_what_is_required_from_a_url_is_in_the_lock(project: Project, index: Path, locked: Locked) -> None:
+    locked("")
+    wheel = next(index.glob("inner-1.0.0-*.whl"))
+    settings = (
+        f"packaging.dependencies = [DependencyList('mine', ['inner @ {wheel.as_uri()}', 'outer'])]\npackaging.lock()"
+    )
+    file = project.deliver(settings=settings)
+    lock = read_built_package(file, policy=Policy.any()).lock_for(PYTHON, Platform.of_machine())
+    assert lock is not None
+    assert [pin.requirement for pin in lock.pins] == [f"inner @ {wheel.as_uri()}", "outer==2.0.0"]
+    assert ProcessExecutor().start(file).result() == ("2.0.0", "1.0.0")
+    more = Lock.of(["inner"], PYTHON, Platform.of_machine(), within=lock)
+    assert [pin.requirement for pin in more.pins] == [f"inner @ {wheel.as_uri()}"]
+
+
+def test_a_machine_that_nothing_can_be_locked_for_installs_what_is_locked_for_others(
+    locked: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "here", "6.1", "#1", "riscv64")))
+    package = Store().install(locked(), policy=Policy.any())
+    assert lock_of(package.facts, package.folder) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +191,93 @@ def test_cancel_does_nothing_when_nothing_runs(entry_point: IsolatedEntryPoint, 
     assert job.run() == "one"
     entry_point.cancel()
     assert job.run() == "one"
+
+
+def test_a_signal_handler_may_cancel_the_call_that_it_interrupts(
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())
+    thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        with pytest.raises(CallCancelled, match=r"was cancelled\.$"):
+            job.wait(begun, tmp_path / "ended")
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert job.run() == "one"
+
+
+def test_a_call_that_ignores_a_signal_handler_s_cancelling_ends_with_its_worker(
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tg.common.delivery.isolation.session.GRACE_SECONDS", 0.2)
+    before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())
+    thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        with pytest.raises(CallCancelled, match="did not react"):
+            job.ignore(begun)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture
+def time_limit() -> Iterator[int]:
+    """A signal whose handler raises, as that of an alarm does."""
+
+    def over(number: int, frame: object) -> None:
+        raise TimeoutError("too long")
+
+    before = signal.signal(signal.SIGUSR1, over)
+    yield signal.SIGUSR1
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_time_limit_that_is_over_while_an_answer_is_read_is_raised_as_it_is(
+    isolate: Isolate, time_limit: int
+) -> None:
+    job = isolate("""
+        import functools, os, weakref
+        class Thing:
+            pass
+        class Signal:
+            def __init__(self, *arguments):
+                self.arguments = arguments
+            def __reduce__(self):
+                return os.kill, self.arguments
+        Signal.__module__, Signal.__qualname__ = "functools", "Signal"      # else it would stay here
+        functools.Signal = Signal
+        class Job:
+            def run(self, *arguments):
+                made = Thing()
+                self.alive = weakref.ref(made)
+                return Signal(*arguments), made
+            def is_alive(self):
+                return self.alive() is not None
+    """).load_resource("job")
+    with pytest.raises(TimeoutError, match="too long"):
+        job.run(os.getpid(), time_limit)
+    assert not job.is_alive()
+
+
+def test_a_time_limit_that_is_over_while_output_is_passed_on_is_raised_as_it_is(
+    isolate: Isolate, time_limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = isolate("class Job:\n    def run(self):\n        print('line')\n").load_resource("job")
+    sent, raised = 0, 0
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            nonlocal sent
+            if threading.current_thread() is threading.main_thread():  # and so not in the middle of an answer
+                sent += 1
+                os.kill(os.getpid(), time_limit)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Slow())
+    while sent < 3:
+        try:
+            job.run()
+        except TimeoutError:
+            raised += 1
+    assert raised == sent

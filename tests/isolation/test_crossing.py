@@ -7,6 +7,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import gc
 import importlib.util
 import os
 import pathlib
@@ -340,3 +341,96 @@ def test_a_pool_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> No
     assert pool.take(MIB).number in {segment.number for segment in taken}
     assert pool.take(16 * MIB).number == 7
     pool.close()
+
+
+def test_an_object_of_a_class_of_the_script_arrives_in_the_package_s_class(
+    project: Project, shared_environments: None
+) -> None:
+    printed = project.run("""
+        from tg.common.delivery.delivery import Packaging, install_package_and_get_loader
+
+        class Thing:
+            def __init__(self, number=1):
+                self.number = number
+
+        class Job:
+            def run(self, thing, kind):
+                return type(thing) is Thing, thing.number, kind is Thing, Thing.__module__
+
+        if __name__ == "__main__":
+            packaging = Packaging("my_job", "1.0.0", dict(job=Job(), thing=Thing()))
+            packaging.silent = True
+            packaging.make_package()
+            with install_package_and_get_loader(packaging.package_location, silent=True, isolated=True) as entry_point:
+                print(entry_point.load_resource("job").run(Thing(7), Thing))
+    """)
+    assert printed.splitlines()[-1] == "(True, 7, True, 'my_job__1_0_0.main')"
+
+
+KEYS = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Key:
+    name: str
+
+class Job:
+    def run(self):
+        import toolz        # which is where the package lands, and not here
+        return {Key("a"), Key("b")}, toolz.curry(max)
+"""
+
+
+def test_a_set_of_the_package_s_objects_comes_with_one_of_a_dependency_that_is_not_here(isolate: Isolate) -> None:
+    keys, largest = isolate(KEYS, requirements=("toolz",)).load_resource("job").run()
+    assert ({key.name for key in keys}, largest(1)(2)) == ({"a", "b"}, 2)
+
+
+def test_functions_of_compiled_modules_that_are_not_here_are_proxies(isolate: Isolate) -> None:
+    job = isolate("""
+        import sys
+        import types
+
+        class Named:                # as those of NumPy, which are pickled by their names
+            def __init__(self, name):
+                self.__name__ = self.__qualname__ = name
+            def __call__(self, number):
+                return 2 * number
+            def __reduce__(self):
+                return self.__name__
+
+        Named.__module__ = "builtins"
+        Named.__qualname__ = "object"       # of a type that is everywhere, which is not the matter here
+        twice = Named("twice")
+        twice.__module__ = __name__
+
+        class Job:
+            def run(self):
+                return twice
+    """).load_resource("job")
+    assert job.run()(21) == 42
+
+
+def test_what_was_not_read_of_an_answer_is_let_go_as_well(isolate: Isolate) -> None:
+    assert importlib.util.find_spec("toolz") is None
+    job = isolate(
+        """
+        import weakref
+        class Thing:
+            pass
+        class Job:
+            def run(self):
+                import toolz
+                thing = Thing()
+                self.alive = weakref.ref(thing)
+                return toolz.curry(max), thing
+            def is_alive(self):
+                return self.alive() is not None
+        """,
+        requirements=("toolz",),
+    ).load_resource("job")
+    got = job.run()
+    assert job.is_alive()
+    del got
+    gc.collect()
+    assert not job.is_alive()

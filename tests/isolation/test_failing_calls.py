@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -249,3 +250,54 @@ def test_what_a_failed_call_was_given_is_let_go(isolate: Isolate) -> None:
         del thing
         gc.collect()
         assert job.count() == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="has no groups of exceptions")
+def test_a_group_with_an_exception_of_the_package_s_own_tells_its_traceback(isolate: Isolate) -> None:
+    job = isolate("""
+        class Own(Exception):
+            pass
+        class Job:
+            def run(self):
+                raise ExceptionGroup("both", [Own("inside"), ValueError("beside")])
+            def theirs(self):
+                raise ExceptionGroup("both", [KeyError("inside"), ValueError("beside")])
+    """).load_resource("job")
+    for _ in range(2):
+        with pytest.raises(RemoteError, match="both") as raised:
+            job.run()
+        assert "Own: inside" in raised.value.traceback
+        assert [str(one) for one in raised.value.error.exceptions] == ["inside", "beside"]  # type: ignore[attr-defined]
+        with pytest.raises(ExceptionGroup) as known:  # noqa: F821
+            job.theirs()
+        assert [type(one) for one in known.value.exceptions] == [KeyError, ValueError]
+
+
+def test_a_value_that_cannot_be_made_here_is_told_each_time_and_lets_go(isolate: Isolate) -> None:
+    job = isolate("""
+        import functools
+        import weakref
+        class Thing:
+            pass
+        class Job:
+            def __init__(self):
+                self.alive = []
+            def __getstate__(self):
+                return {"alive": []}
+            def run(self):
+                made = [Broken(), Thing()]
+                self.alive.append(weakref.ref(made[-1]))
+                return made
+            def count(self):
+                return sum(one() is not None for one in self.alive)
+        class Broken:
+            def __reduce__(self):
+                return functools.reduce, ()
+        Broken.__module__, Broken.__qualname__ = "functools", "Broken"
+        functools.Broken = Broken
+    """).load_resource("job")
+    for _ in range(2):
+        with pytest.raises(UncrossableValue, match="cannot be read here: TypeError"):
+            job.run()
+    gc.collect()
+    assert job.count() == 0

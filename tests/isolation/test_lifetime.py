@@ -287,3 +287,52 @@ def test_no_file_descriptor_is_left(isolate: Isolate) -> None:
         assert job.add(bytes(1_000_000), b"") == bytes(1_000_000)
         entry_point.unload()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_fork_of_the_owner_keeps_files_that_have_the_numbers_of_an_ended_worker_s(
+    project: Project, shared_environments: None
+) -> None:
+    project.write("tg/my/job.py", BUSY)
+    printed = project.run(f"""
+        import os, sys, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from tg.common.delivery.delivery import install_package_and_get_loader
+        entry_point = install_package_and_get_loader({str(project.deliver())!r}, silent=True, isolated=True)
+        job = entry_point.load_resource("job")
+        entry_point.unload()
+        files = [open(os.devnull) for _ in range(30)]       # while the proxy is there
+        running = install_package_and_get_loader({str(project.deliver())!r}, silent=True, isolated=True)
+        print(running.load_resource("job").pid() > 0, flush=True)
+        if os.fork() == 0:
+            print([os.fstat(file.fileno()).st_rdev for file in files] == [os.stat(os.devnull).st_rdev] * 30, flush=True)
+            os._exit(0)
+        os.wait()
+    """)
+    assert printed.splitlines() == ["True", "True"]
+
+
+def test_a_worker_that_ended_while_nobody_called_is_replaced_by_loading(isolate: Isolate) -> None:
+    entry_point = isolate(BUSY)
+    job = entry_point.load_resource("job")
+    pid = job.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(pid))
+    assert entry_point.load_resource("job").pid() != pid
+    with pytest.raises(WorkerEnded, match="SIGKILL"):
+        job.pid()
+
+
+def test_a_fork_that_a_job_makes_ends_as_a_program_does(isolate: Isolate, capfd: pytest.CaptureFixture[str]) -> None:
+    job = isolate("""
+        import os, sys
+        class Job:
+            def run(self, how):
+                child = os.fork()
+                if child == 0:
+                    if how == "exit":
+                        sys.exit(7)
+                    return "in the child"
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """).load_resource("job")
+    assert (job.run("exit"), job.run("return")) == (7, 0)
+    assert capfd.readouterr() == ("", "")

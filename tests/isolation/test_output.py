@@ -7,16 +7,19 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
+from tg.common.delivery.runtime.errors import WorkerEnded
 
 Isolate = Callable[..., IsolatedEntryPoint]
 
 TALKING = """
+import enum
 import logging
 import os
 import subprocess
@@ -28,6 +31,12 @@ from tg.common import Logger
 class Unknown:
     def __repr__(self):
         return "something"
+
+class Stage(str, enum.Enum):
+    TRAIN = "train"
+
+class Step(enum.IntEnum):
+    ONE = 1
 
 class Job:
     def say(self, *lines):
@@ -55,6 +64,9 @@ class Job:
     def log_unknown(self):
         logging.getLogger("mine").warning("%s", Unknown(), extra={"number": 7, "thing": Unknown()})
 
+    def log_members(self):
+        logging.getLogger("mine").warning("%s", Stage.TRAIN.value, extra={"stage": Stage.TRAIN, "step": Step.ONE, "is_last": True})
+
     def log_exception(self):
         try:
             1 / 0
@@ -72,6 +84,25 @@ class Job:
             print("later")
         import time
         threading.Thread(target=wait_and_say).start()
+
+    def log_later(self, name, seconds):
+        def wait_and_log():
+            time.sleep(seconds)
+            logging.getLogger(name).warning("later")
+        import time
+        threading.Thread(target=wait_and_log).start()
+
+    def write_without_end(self, threads):
+        self.is_writing = True
+        def write():
+            while self.is_writing:
+                os.write(1, b"x")
+                print("x")
+        for _ in range(threads):
+            threading.Thread(target=write, daemon=True).start()
+
+    def write_no_more(self):
+        self.is_writing = False
 
     def warn(self):
         import warnings
@@ -143,6 +174,14 @@ def test_records_cross_without_what_they_were_logged_with(job: Any, records: lis
     assert record.getMessage() == "something"
     assert vars(record)["number"] == 7
     assert "thing" not in vars(record)
+
+
+def test_members_of_enumerations_cross_as_what_they_are_members_of(job: Any, records: list[logging.LogRecord]) -> None:
+    job.log_members()
+    [record] = records
+    told = [vars(record)[name] for name in ("stage", "step", "is_last")]
+    assert told == ["train", 1, True]
+    assert [type(one) for one in told] == [str, int, bool]
 
 
 def test_a_traceback_that_was_logged_crosses_as_text(job: Any, records: list[logging.LogRecord]) -> None:
@@ -226,3 +265,109 @@ def test_a_stream_that_is_closed_or_missing_takes_no_call_down(job: Any, monkeyp
 def test_warnings_are_lines_of_the_standard_error(job: Any, capsys: pytest.CaptureFixture[str]) -> None:
     job.warn()
     assert "UserWarning: be careful" in capsys.readouterr().err
+
+
+class _Broken(logging.Handler):
+    """Raises, as handlers of records should not."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of order"), SystemExit(1)], ids=["error", "exit"])
+def test_a_handler_that_raises_stops_neither_the_output_nor_the_worker(
+    job: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    told = threading.Event()
+    came = threading.Event()
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            if "later" in text:
+                came.set()
+            return len(text)
+
+    class Telling(_Broken):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.set()
+            super().emit(record)
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # pytest's, to which it is a failure
+    handler = Telling(error)
+    logging.getLogger("mine").addHandler(handler)
+    try:
+        job.log_later("mine", 0.2)  # which nobody but the thread takes in
+        told.wait()
+    finally:
+        logging.getLogger("mine").removeHandler(handler)
+    monkeypatch.setattr(sys, "stdout", Stream())
+    job.later(0.2)
+    came.wait()
+
+
+def test_what_a_handler_raises_takes_no_call_down(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: found.append(told.exc_type))
+    handler = _Broken(RuntimeError("out of order"))
+    logging.getLogger("mine").addHandler(handler)
+    try:
+        for _ in range(20):
+            assert job.log("mine", logging.WARNING, "a line") is None
+    finally:
+        logging.getLogger("mine").removeHandler(handler)
+    assert found == [RuntimeError] * 20
+
+
+def test_a_call_returns_though_a_thread_of_the_worker_writes_without_end(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            time.sleep(0.0001)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Slow())
+    job.write_without_end(2)
+    for _ in range(3):
+        job.say("one")
+    job.write_no_more()
+
+
+def test_a_line_that_never_ends_is_not_kept(isolate: Isolate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    job = isolate("""
+        import os, sys
+        class Job:
+            def run(self):
+                for number in range(10_000):
+                    sys.stderr.write(f"\\r{number:8} of 10000 done")
+                    sys.stderr.flush()
+                os._exit(3)
+    """).load_resource("job")
+    with pytest.raises(WorkerEnded) as raised:
+        job.run()
+    assert raised.value.stderr.endswith("9999 of 10000 done")
+    assert len(raised.value.stderr) < 10_000
+
+
+def test_a_stream_that_cannot_encode_a_line_has_it_escaped(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    job.say("two ä")
+    assert stream.buffer.getvalue() == b"two \\xe4\n"  # type: ignore[attr-defined]
+
+
+def test_a_root_logger_that_shows_everything_gets_everything(job: Any, records: list[logging.LogRecord]) -> None:
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.NOTSET)
+    try:
+        job.log("mine", logging.DEBUG, "shown")
+    finally:
+        root.setLevel(before)
+    job.log("mine", logging.DEBUG, "not shown")
+    assert [record.getMessage() for record in records] == ["shown"]

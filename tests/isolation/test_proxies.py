@@ -328,3 +328,83 @@ def test_convert_takes_an_object_over_into_the_worker(isolate: Isolate, project:
         "True True True",
         "<class 'my_job__1_0_0.tg.my.job.Proxy[Book]'> mine True",
     ]
+
+
+def test_parameters_of_a_job_may_have_any_name(isolate: Isolate) -> None:
+    job = isolate("""
+        class Job:
+            def run(this, name, target, self, arguments=None):
+                return name, target, self, arguments
+            def __call__(this, action, self, named):
+                return action, self, named
+    """).load_resource("job")
+    assert job.run(name=1, target=2, self=3, arguments=4) == (1, 2, 3, 4)
+    assert job(action=1, self=2, named=3) == (1, 2, 3)
+
+
+def test_methods_of_a_class_of_the_package_are_called_in_the_worker(isolate: Isolate) -> None:
+    job = isolate("""
+        class Book(dict):
+            @classmethod
+            def of(cls, title):
+                return cls(title=title)
+            @staticmethod
+            def twice(number):
+                return 2 * number
+        class Job:
+            def kind(self):
+                return Book
+            def methods(self):
+                return Book.of, Book.fromkeys, dict.fromkeys
+    """).load_resource("job")
+    kind = job.kind()
+    assert (kind.of("a")["title"], kind.twice(2), list(kind.fromkeys("xy"))) == ("a", 4, ["x", "y"])
+    of, fromkeys, of_dict = job.methods()
+    assert isinstance(of("b"), kind)
+    assert isinstance(fromkeys("z"), kind)
+    assert of_dict == dict.fromkeys
+
+
+def test_the_entry_point_that_a_job_has_kept_comes_and_goes(isolate: Isolate) -> None:
+    entry_point = isolate("""
+        class Job:
+            def run(self, entry_point):
+                self.entry_point = entry_point
+                return entry_point, (part for part in [entry_point])
+    """)
+    job = entry_point.load_resource("job")
+    for _ in range(2):
+        [given, parts] = job.run(entry_point=entry_point)
+        assert given.name == "my_job"
+        assert [part is given for part in parts] == [True]
+        del given, parts
+        gc.collect()
+    assert job.entry_point.version == "1.0.0"
+
+
+def test_what_cannot_be_compared_there_is_not_equal(isolate: Isolate) -> None:
+    source = """
+        from dataclasses import dataclass
+        @dataclass
+        class Job:
+            number: int = 1
+    """
+    one, other = (isolate(source, name=name).load_resource("job") for name in ("one", "other"))
+    assert [one, other].index(other) == 1
+    assert one != (number for number in [1])
+    assert one != Project
+
+
+def test_classes_that_describe_themselves_in_their_own_way_have_proxies(isolate: Isolate) -> None:
+    job = isolate("""
+        class Meta(type):
+            def __dir__(cls):
+                return [*super().__dir__(), "made_up"]
+        class Job(metaclass=Meta):
+            @property
+            def __doc__(self):
+                return "of the object"
+            def run(self):
+                return self
+    """).load_resource("job")
+    assert job.run() is job

@@ -24,12 +24,14 @@ __all__ = ["Closure", "OutsideImport", "modules_meant_by"]
 class OutsideImport(NamedTuple):
     """An import of something that does not travel: the module or what of it, the place, and whether it can be missing.
 
-    `in_installed_code`: it stands in a root that is installed, and so in nobody's code of this project.
+    `instead_of` are modules for want of one of which it is imported. `in_installed_code`: it stands in a root that is installed, and
+    so in nobody's code of this project.
     """
 
     module: str
     place: str
     optional: bool
+    instead_of: tuple[str, ...] = ()
     in_installed_code: bool = False
 
 
@@ -93,7 +95,10 @@ class Closure:
                 ):  # what delivery needs is its own matter
                     place = file.source.place(imported.line)
                     named = f".{imported.name}" if imported.name not in (None, "*") else ""
-                    outside.append(OutsideImport(imported.module + named, place, imported.optional, installed[portion]))
+                    what = imported.module + named
+                    outside.append(
+                        OutsideImport(what, place, imported.optional, imported.instead_of, installed[portion])
+                    )
         problems += _stale(definitions, snapshot, known)
         return cls(tuple(files.values()), tuple(outside), tuple(problems), frozenset(asked))
 

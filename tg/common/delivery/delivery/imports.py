@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = [
@@ -47,6 +47,7 @@ class Import:
 
     `optional`: the code goes on without it, since it stands in a `try` that catches the ImportError, is there for type
     checkers, other Pythons or other systems only, for a module that is run itself, or where `find_spec` was asked first.
+    `instead_of`: modules for want of one of which it is imported, where it stands in what catches that.
     """
 
     line: int
@@ -54,6 +55,7 @@ class Import:
     module: str
     name: str | None
     optional: bool
+    instead_of: tuple[str, ...] = ()
 
 
 def imports_of(source: bytes) -> list[Import]:
@@ -85,9 +87,13 @@ def _collect(node: ast.AST, optional: bool, found: list[Import], *, calls: bool)
                 Import(child.lineno, child.level, child.module or "", alias.name, optional) for alias in child.names
             ]
         elif isinstance(child, ast.Try) and any(catches_import_error(handler) for handler in child.handlers):
+            begin = len(found)
             _collect(ast.Module(child.body, []), True, found, calls=calls)
-            rest = ast.Module([*child.handlers, *child.orelse, *child.finalbody], [])  # type: ignore[list-item]
-            _collect(rest, optional, found, calls=calls)
+            wanted = tuple({item.module: None for item in found[begin:] if not item.level})
+            begin = len(found)
+            _collect(ast.Module(list(child.handlers), []), optional, found, calls=calls)  # type: ignore[arg-type]
+            found[begin:] = [replace(item, instead_of=item.instead_of or wanted) for item in found[begin:]]
+            _collect(ast.Module([*child.orelse, *child.finalbody], []), optional, found, calls=calls)
         elif isinstance(child, ast.If) and (skipped := skipped_at_run_time(child)) is not None:
             _collect(ast.Module(skipped, []), True, found, calls=calls)
             rest = ast.Module(child.orelse if skipped is child.body else child.body, [])

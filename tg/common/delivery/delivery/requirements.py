@@ -121,14 +121,13 @@ def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> 
     import tempfile
     from pathlib import Path
 
-    held = {one.metadata["Name"]: one.version for one in metadata.distributions() if one.metadata["Name"]}
-    there = {normalised(name) for name in held}
-    held.update({pin.name: pin.version for pin in (lock.pins if lock else ()) if pin.name not in there})
+    there = {one.metadata["Name"]: one.version for one in metadata.distributions() if one.metadata["Name"]}
+    held = {normalised(name): f"{name}=={version}" for name, version in there.items()}
+    for pin in lock.pins if lock else ():
+        held.setdefault(pin.name, pin.requirement)
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
-        constraints.write_text(
-            "".join(f"{name}=={version}\n" for name, version in sorted(held.items())), encoding="utf-8"
-        )
+        constraints.write_text("".join(f"{one}\n" for _, one in sorted(held.items())), encoding="utf-8")
         uv = find_uv()
         if uv is not None:
             command = [uv, "pip", "install", "--python", sys.executable]

@@ -34,7 +34,7 @@ from .syntax import SyntaxCheck
 
 __all__ = ["Snapshot", "SnapshotFile"]
 
-_FORMAT = 9
+_FORMAT = 11
 
 
 @dataclass
@@ -87,10 +87,15 @@ class SnapshotFile:
         if self.facts.imports is None:
             tree = parsed(self.data)
             found = imports_in(tree, self.data)
-            self.facts.imports = [[item.line, item.level, item.module, item.name, item.optional] for item in found]
+            self.facts.imports = [
+                [item.line, item.level, item.module, item.name, item.optional, list(item.instead_of)] for item in found
+            ]
             self.facts.opened = list(opened_paths(tree))
             self.facts.newer = list(newer_features(tree, self.data))
-        return [Import(*item) for item in self.facts.imports]
+        return [
+            Import(line, level, module, name, optional, tuple(instead_of))
+            for line, level, module, name, optional, instead_of in self.facts.imports
+        ]
 
     def opened(self) -> list[tuple[int, str]]:
         """Lines, and literal paths of files that are opened there; of a module whose imports were asked for."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..runtime.roots import is_main
 from .closure import Closure, OutsideImport
 from .installed_distributions import InstalledDistribution, InstalledDistributions
 from .pickling import PickledResource
@@ -35,6 +36,14 @@ def uses_of(closure: Closure, resources: Iterable[PickledResource], installed: I
     pickled = sorted({(module, one.key) for one in resources for module in one.foreign})
     imports = [*closure.outside, *(OutsideImport(module, f"payload[{key!r}]", False) for module, key in pickled)]
     for one in imports:
-        top = one.module.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in ("__main__", "__mp_main__"):
-            yield Use(one.module, one.place, one.optional, installed.that_have(one.module), one.in_installed_code)
+        if not _is_of_python(one.module) and not is_main(one.module):
+            # For want of what is here, nothing is imported.
+            is_in_vain = bool(one.instead_of) and all(
+                _is_of_python(module) or installed.that_have(module) for module in one.instead_of
+            )
+            optional = one.optional or is_in_vain
+            yield Use(one.module, one.place, optional, installed.that_have(one.module), one.in_installed_code)
+
+
+def _is_of_python(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names

@@ -20,16 +20,24 @@ from .uv import run_uv
 __all__ = ["Lock", "Pin"]
 
 _FROM_SOURCE = "--no-binary"
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
+_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:==(?P<version>[^\s;\\]+)| @ )")
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One distribution of a lock: its normalised name, its version, and its lines in the lock, hashes and all."""
+    """One distribution of a lock: its normalised name, its version, and its lines in the lock, hashes and all.
+
+    `version` is empty where the distribution is not from an index, but from the URL in `requirement`.
+    """
 
     name: str
     version: str
     text: str = field(repr=False)
+
+    @property
+    def requirement(self) -> str:
+        """What asks for this and nothing else: `numpy==1.26.4`, or `mine @ https://…/mine-1.0-py3-none-any.whl`."""
+        return self.text.partition("\n")[0].rstrip("\\ ")
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ def _resolved(options: Sequence[str], requirements: Sequence[str], where: str, w
         with TemporaryDirectory() as folder:
             constraints = Path(folder, "within.txt")
             pins = within.pins if within is not None else ()
-            constraints.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), "utf-8")
+            constraints.write_text("".join(f"{pin.requirement}\n" for pin in pins), "utf-8")
             return run_uv(
                 ["pip", "compile", "--quiet", *options, "--constraint", str(constraints), "-"],
                 input="\n".join(requirements),
@@ -155,7 +163,7 @@ def _pins(text: str) -> list[Pin]:
     for line in text.splitlines(keepends=True):
         match = _PIN.match(line)
         if match:
-            pins.append(Pin(normalised(match["name"]), match["version"], line))
+            pins.append(Pin(normalised(match["name"]), match["version"] or "", line))
         elif pins and line.strip():
             pins[-1] = Pin(pins[-1].name, pins[-1].version, pins[-1].text + line)
     return pins

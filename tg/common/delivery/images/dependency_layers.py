@@ -52,7 +52,7 @@ class _Group:
 
     @property
     def title(self) -> str:
-        return " ".join(f"{pin.name}=={pin.version}" for pin in self.pins)
+        return " ".join(pin.requirement for pin in self.pins)
 
 
 def dependency_layers(lock: Lock, interpreter: Interpreter) -> tuple[Layer, ...]:

@@ -78,7 +78,7 @@ def _make(name: str, base: BaseImage, lock: Lock, packages: Sequence[str], built
             status = engine.api.wait(made)["StatusCode"]
             if status != 0:
                 said = engine.api.logs(made, tail=_LAST_LINES).decode("utf-8", "replace").strip()
-                wanted = ", ".join([*packages, *(f"{pin.name}=={pin.version}" for pin in lock.sources)])
+                wanted = ", ".join([*packages, *(pin.requirement for pin in lock.sources)])
                 raise DependencyProblem(
                     f"installing {wanted} into {base.name} on {engine.name} failed with status {status}:\n{said}",
                     problems=[said],

@@ -85,8 +85,9 @@ class IsolatedEntryPoint(EntryPoint):
 
         The package's code gets a `KeyboardInterrupt`. If the call does not end within seconds, the worker is killed.
         """
-        if self._session is not None:
-            self._session.cancel()
+        session = self._session  # another thread may unload it
+        if session is not None:
+            session.cancel()
 
     def unload(self) -> None:
         """End the worker, after the call that is running. Its proxies are of no use any more; `load_resource` starts another."""

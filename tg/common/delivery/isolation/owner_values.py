@@ -57,8 +57,11 @@ class OwnerOutgoing(OutgoingValues):
 class OwnerIncoming(IncomingValues):
     """Reads an answer. Delivery's own errors are those of this process."""
 
-    def __init__(self, message: Message, file: IO[bytes], session: _Package, proxies: Proxies) -> None:
+    def __init__(self, message: Message, file: IO[bytes], session: _Package, proxies: Proxies, read: list[int]) -> None:
+        """The numbers of the objects that it refers to are added to `read`."""
+
         def proxy(number: int, name: None, description: tuple[Any, ...]) -> Proxy:
+            read.append(number)
             return proxies.of(session, number, Description(*description))
 
         super().__init__(message, file, proxy)

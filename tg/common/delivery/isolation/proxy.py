@@ -71,7 +71,7 @@ class RemoteMethod:
         self.__self__ = proxy
         self.__name__ = name
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, /, *arguments: Any, **named: Any) -> Any:
         session, number = self.__self__._tg_place
         return session.call("call", number, self.__name__, arguments, named)
 
@@ -103,6 +103,9 @@ def proxy_class(description: Description) -> type[Proxy]:
     )
     if "__exit__" in members:
         members["__exit__"] = _exit
+    for name in ("__eq__", "__ne__"):
+        if name in members:
+            members[name] = _comparing(name)
     return type(f"Proxy[{description.name.rpartition('.')[2]}]", (Proxy,), members)
 
 
@@ -112,9 +115,20 @@ def _call(proxy: Proxy, action: str, name: str, *arguments: Any) -> Any:
 
 
 def _special(name: str) -> Callable[..., Any]:
-    def method(self: Proxy, *arguments: Any, **named: Any) -> Any:
+    def method(self: Proxy, /, *arguments: Any, **named: Any) -> Any:
         session, number = self._tg_place
         return session.call("special", number, name, arguments, named)
+
+    method.__name__ = name
+    return method
+
+
+def _comparing(name: str) -> Callable[..., Any]:
+    def method(self: Proxy, other: Any, /) -> Any:
+        try:
+            return _call(self, "special", name, other)
+        except UncrossableValue:  # what cannot get there, an object of another worker too, is another object
+            return NotImplemented
 
     method.__name__ = name
     return method

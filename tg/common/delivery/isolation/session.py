@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ..runtime.channel import PROTOCOL, Message, Packed
 from ..runtime.crossing import Answer, Request
 from ..runtime.errors import CallCancelled, IncompatiblePackage, RemoteError, UncrossableValue, WorkerEnded
+from .interrupts import is_interrupt
 from .owner_values import NotHere, OwnerIncoming, OwnerOutgoing
 from .proxies import Proxies
 from .worker_process import GRACE_SECONDS, WorkerProcess
@@ -59,7 +60,14 @@ class Session:
     @property
     def has_ended(self) -> bool:
         """Whether no call can be made any more."""
-        return self._ending is not None or not self._process.is_here
+        if self._ending is not None or not self._process.is_here:
+            return True
+        if not self._lock.acquire(blocking=False):  # a call is running, which will tell
+            return False
+        try:
+            return self._answer_is_due or self._process.channel.wait(0)  # nothing else comes when nothing was asked
+        finally:
+            self._lock.release()
 
     def call(self, action: str, target: int, name: str, arguments: tuple[Any, ...] = (), named: Any = None) -> Any:
         """Have the worker do something, and return what came of it; see `Worker` for the actions.
@@ -103,9 +111,12 @@ class Session:
             return
         call.is_cancelled = True
         self._process.interrupt(call.number)
-        if not call.ended.wait(GRACE_SECONDS):
-            self._process.kill()
-            call.ended.wait()
+        if (
+            call.thread == threading.get_ident()
+        ):  # a signal handler's, or a log handler's: the call goes on when it returns
+            threading.Thread(target=self._see_to_the_end, args=[call], name="tg-worker-cancel", daemon=True).start()
+        else:
+            self._see_to_the_end(call)
 
     def end(self) -> None:
         """End the worker; its proxies say so from then on. A call that is running is waited for."""
@@ -115,6 +126,12 @@ class Session:
             if self._ending is None:
                 self._ending = _Ending(f"the worker of {self.module_name} was ended, as somebody asked for.", None, "")
             self._process.end()
+
+    def _see_to_the_end(self, call: _Call) -> None:
+        """Wait for the end of a call that was cancelled; one that does not come to it ends with its worker."""
+        if not call.ended.wait(GRACE_SECONDS):
+            self._process.kill()
+            call.ended.wait()
 
     def _exchange(self, call: _Call, action: str, target: int, arguments: tuple[Any, ...], named: Any) -> Answer:
         try:
@@ -146,9 +163,8 @@ class Session:
         """A request ready to be sent, and which proxies it says are gone."""
         let_go = self._proxies.take_let_go()
         root, tg = self._loggers
-        request = Request(
-            call.number, action, target, call.name, arguments, named or {}, let_go, (root.level, tg.level)
-        )
+        levels = root.level, tg.level
+        request = Request(call.number, action, target, call.name, arguments, named or {}, let_go, levels, call.within())
         try:
             packed = OwnerOutgoing(self).pack(tuple(request), self._process.channel)
         except BaseException as error:
@@ -183,21 +199,31 @@ class Session:
         self._worker_ended(f"after {call.name} was interrupted")
 
     def _answer(self, call: _Call) -> Answer:
-        """Take in the answer; the worker is asked again, without what cannot be imported here."""
-        without: set[str] = set()
+        """Take in the answer; the worker is asked again for one that can be read, without what cannot be imported here."""
+        asked: set[str] = set()
+        problem: BaseException | None = None
         while True:
             message = self._receive()
+            read: list[int] = []
             try:
                 with message.body as file:
-                    return Answer(*OwnerIncoming(message, file, self, self._proxies).load())
+                    answer = Answer(*OwnerIncoming(message, file, self, self._proxies, read).load())
             except NotHere as error:
-                if error.module in without:
-                    raise self._unreadable(call, error.__cause__ or error) from error
-                module = error.module
-                without.add(module)
-            except Exception as error:
-                raise self._unreadable(call, error) from error
-            packed, _ = self._pack(_Call(call.number, module, None), "again", 0)
+                missing, problem = error.module, error.__cause__ or error
+            except Exception as error:  # noqa: BLE001 what unpickling raises, which is told unless there is a way around it
+                missing, problem = "", error
+            else:
+                if problem is not None and is_interrupt(problem):
+                    raise problem
+                if problem is not None and answer.kind == "refused":
+                    raise self._unreadable(call, problem) from problem
+                return answer
+            if missing in asked:
+                missing = ""
+            if "" in asked:
+                raise self._unreadable(call, problem) from problem
+            asked.add(missing)
+            packed, _ = self._pack(_Call(call.number, missing, call.outer), "again", 0, (len(read),))
             self._ask(packed)
 
     def _unreadable(self, call: _Call, error: BaseException) -> UncrossableValue:
@@ -278,8 +304,13 @@ class _Call:
         self.number = number
         self.name = name
         self.outer = outer
+        self.thread = threading.get_ident()
         self.ended = threading.Event()
         self.is_cancelled = False
+
+    def within(self) -> tuple[int, ...]:
+        """The numbers of the calls that it is made within."""
+        return () if self.outer is None else (self.outer.number, *self.outer.within())
 
 
 class _RemoteTraceback(Exception):

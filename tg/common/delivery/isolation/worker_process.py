@@ -14,6 +14,7 @@ import sys
 import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from io import FileIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,11 +53,11 @@ class WorkerProcess:
             told, telling = socket.socketpair(socket.AF_UNIX, _DATAGRAMS)
             stack.callback(told.close)
             given.callback(telling.close)
-            lifeline, self._lifeline = os.pipe()
-            stack.callback(os.close, self._lifeline)
+            lifeline, self._lifeline = _pipe()
+            stack.callback(self._lifeline.close)
             given.callback(os.close, lifeline)
-            cancelling, self._cancelling = os.pipe()
-            stack.callback(os.close, self._cancelling)
+            cancelling, self._cancelling = _pipe()
+            stack.callback(self._cancelling.close)
             given.callback(os.close, cancelling)
             descriptors = (theirs.fileno(), telling.fileno(), lifeline, cancelling)
             self._popen = subprocess.Popen(
@@ -92,9 +93,10 @@ class WorkerProcess:
 
     def interrupt(self, number: int) -> None:
         """Let it give up the call of that number."""
-        with suppress(OSError):
-            os.write(self._cancelling, number.to_bytes(CALL_NUMBER_BYTES, "little"))
-            self._popen.send_signal(signal.SIGINT)
+        with suppress(OSError, ValueError):  # it has ended, or is closed already
+            self._cancelling.write(number.to_bytes(CALL_NUMBER_BYTES, "little"))
+            if self._popen.returncode is None:
+                os.kill(self._popen.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """End it at once, with all that it has started."""
@@ -115,12 +117,13 @@ class WorkerProcess:
 
     @staticmethod
     def _forget_all() -> None:
+        # Each is closed by what knows whether it is open: the numbers of one that has ended are those of other files now.
         for worker in list(WorkerProcess._of_this_process or ()):
             worker._end.detach()
             worker.channel.close()
             worker.output.drop()
-            os.close(worker._lifeline)
-            os.close(worker._cancelling)
+            worker._lifeline.close()
+            worker._cancelling.close()
             worker._popen.returncode = 0  # it is not a child of this process, which must not wait for it
 
 
@@ -130,20 +133,27 @@ def _environment(store: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(store), "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
 
 
-def _end(
-    popen: subprocess.Popen[bytes], channel: Channel, output: Output, descriptors: Sequence[int], owner: int
-) -> None:
+def _pipe() -> tuple[int, FileIO]:
+    """A pipe: the end for the worker, and the one that is written here."""
+    theirs, ours = os.pipe()
+    return theirs, FileIO(ours, "wb")
+
+
+def _end(popen: subprocess.Popen[bytes], channel: Channel, output: Output, pipes: Sequence[FileIO], owner: int) -> None:
     if os.getpid() != owner:
         return
     with ExitStack() as stack:  # all of it, whatever interrupts a part
-        for fd in descriptors:
-            stack.callback(os.close, fd)
+        for pipe in pipes:
+            stack.callback(pipe.close)
         stack.callback(output.close)
         stack.callback(_wait, popen)
         channel.close()
 
 
 def _wait(popen: subprocess.Popen[bytes]) -> int:
+    """Nothing else asks for its exit status: from then on its number may be that of somebody else's group."""
+    if popen.returncode is not None:
+        return popen.returncode
     try:
         code = popen.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:

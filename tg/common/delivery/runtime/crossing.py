@@ -35,7 +35,11 @@ class Description(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What the worker is to do: `action` is the name of a method of `Worker`, or `again`."""
+    """What the worker is to do: `action` is the name of a method of `Worker`, or `again`.
+
+    `again`: the answer to the request of this number cannot be read. `name` is a module that the owner has not, or empty
+    where that is not the reason; the argument is how many references to held objects it had read before it found out.
+    """
 
     number: int
     action: str
@@ -48,6 +52,8 @@ class Request(NamedTuple):
     """Numbers of held objects whose proxies are gone, and how many times each had been sent."""
     levels: tuple[int, int]
     """Of the owner's root logger, and of the logger `tg`."""
+    outer: tuple[int, ...]
+    """The numbers of the calls that this one is made within: while their arguments are written, or what came of them is read."""
 
 
 class Answer(NamedTuple):

@@ -38,8 +38,9 @@ A message says what happened, where, and what to do next. What it says in words,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CallCancelled",
@@ -79,6 +80,16 @@ __all__ = [
 
 class DeliveryError(Exception):
     """Anything that delivery refuses or fails to do."""
+
+    def __reduce__(self) -> tuple[Callable[..., DeliveryError], tuple[Any, ...]]:
+        """With its fields, which its class asks for by name: an error that cannot be read hangs a `multiprocessing.Pool`."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[DeliveryError], arguments: tuple[Any, ...], fields: dict[str, Any]) -> DeliveryError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(fields)
+    return error
 
 
 class InvalidName(DeliveryError, ValueError):

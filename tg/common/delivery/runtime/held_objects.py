@@ -57,8 +57,10 @@ class HeldObjects:
         return number
 
     def let_go(self, numbers: Iterable[tuple[int, int]]) -> None:
-        """Proxies are gone: their numbers, and how often the owner had been told of each."""
+        """Proxies are gone: their numbers, and how often the owner had been told of each. The entry point is always held."""
         for number, times in numbers:
+            if not number:
+                continue
             self._times_sent[number] -= times
             if not self._times_sent[number]:
                 del self._times_sent[number], self._numbers[id(self._objects.pop(number))]
@@ -71,10 +73,11 @@ def describe(kind: type) -> Description:
     for name in dir(kind):
         if name.startswith("__"):
             continue
-        found = inspect.getattr_static(kind, name)
+        found = inspect.getattr_static(kind, name, None)  # a metaclass can list what nobody finds
         if inspect.isroutine(found) or isinstance(found, (classmethod, staticmethod)):
             methods.append(name)
-    return Description(kind.__module__, kind.__qualname__, kind.__doc__, special, tuple(methods))
+    documentation = kind.__doc__ if isinstance(kind.__doc__, str) else None  # it can be a property of the objects
+    return Description(kind.__module__, kind.__qualname__, documentation, special, tuple(methods))
 
 
 def _defines(kind: type, name: str) -> bool:

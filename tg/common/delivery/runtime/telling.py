@@ -22,7 +22,7 @@ LINE_OF_OUTPUT, LINE_OF_ERRORS, RECORD = b"o", b"e", b"r"
 
 _PIECE_BYTES = 1024 if sys.platform == "darwin" else 32 * 1024
 _LONG = _PIECE_BYTES // 8
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, int, float, type(None))
 
 
 class Telling:
@@ -78,10 +78,10 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            plain = {name: value for name, value in vars(record).items() if isinstance(value, _PLAIN)}
-            plain.update(msg=record.getMessage(), args=None)
+            told = {**vars(record), "msg": record.getMessage(), "args": None}
             if record.exc_info and not record.exc_text:
-                plain["exc_text"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+                told["exc_text"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            plain = {name: _plain(value) for name, value in told.items() if isinstance(value, _PLAIN)}
             try:
                 self._connection.send(RECORD + pickle.dumps(plain))
             except OSError:  # larger than a datagram can be
@@ -89,6 +89,15 @@ class _Handler(logging.Handler):
                 self._connection.send(RECORD + pickle.dumps(cut))
         except Exception:  # noqa: BLE001 as `logging` has it: a record that cannot be told takes nobody down
             self.handleError(record)
+
+
+def _plain(value: Any) -> Any:
+    """Text or a number without a class of its own, as members of enumerations have."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def _shortened(text: str) -> str:

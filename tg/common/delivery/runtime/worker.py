@@ -21,7 +21,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .channel import Channel, Message
 from .crossing import CALL_NUMBER_BYTES, Answer, Request
@@ -61,13 +61,14 @@ class Worker:
         self._cancelling = cancelling
         self._entry_point = EntryPoint.of_folder(folder)
         self._module_name = self._entry_point.module_name
-        self._roots = frozenset(Roots.of(roots_in(folder), "").names)
+        self._roots = Roots.of(roots_in(folder), "")
         self._objects = HeldObjects(self._entry_point)
         self._staying = Staying(self._module_name, self._objects)
         self._running: int | None = None
         self._given_up = 0
         self._cancelled = False
-        self._answered: Answer | None = None
+        self._answered: dict[int, _Answered] = {}
+        self._process = os.getpid()
 
     def serve(self) -> None:
         """Answer one request after the other, until the channel is closed."""
@@ -75,15 +76,15 @@ class Worker:
         try:
             while True:
                 # No name here refers to what was given: it is let go before the answer, which says so.
-                self._send(self._answer(self._channel.receive()))
+                self._send(*self._answer(self._channel.receive()))
         except EOFError:
             return
 
-    def call(self, target: Any, name: str, *arguments: Any, **named: Any) -> Any:
-        """Call a method."""
+    def call(self, target: Any, name: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a method, whose parameters may be called `target` and `name` as well."""
         return getattr(target, name)(*arguments, **named)
 
-    def special(self, target: Any, name: str, *arguments: Any, **named: Any) -> Any:
+    def special(self, target: Any, name: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a special method, which is looked up in the class."""
         return getattr(type(target), name)(target, *arguments, **named)
 
@@ -110,30 +111,45 @@ class Worker:
         """Hold an object here, whatever it is."""
         return Kept(value)
 
-    def _answer(self, message: Message) -> Answer:
+    def _answer(self, message: Message) -> tuple[int, Answer]:
+        """The number of a request, and what came of it."""
         self._cancelled = False
         try:
             with message.body as file:
                 values = WorkerIncoming(message, file, self._objects, self._module_name, self._roots)
                 request = Request(*values.load())
         except NotHere as error:
-            return Answer("unread", message=str(error))
+            return 0, Answer("unread", message=str(error))
         except Exception as error:  # noqa: BLE001 the edge of a call: what unpickling an argument raises is told
-            return Answer("unread", message=f"an argument cannot be read there: {type(error).__name__}: {error}")
+            return 0, Answer("unread", message=f"an argument cannot be read there: {type(error).__name__}: {error}")
         self._objects.let_go(request.let_go)
-        if request.action == "again" and self._answered is not None:
-            return self._again(self._answered, request.name)
+        if self._answered:
+            may_ask_again = (request.number, *request.outer)
+            self._answered = {number: one for number, one in self._answered.items() if number in may_ask_again}
+        if request.action == "again":
+            return request.number, self._again(request.number, request.name, *request.arguments)
         _set_levels(*request.levels)
         try:
-            return Answer("value", self._perform(request))
-        except BaseException as error:  # noqa: BLE001 the edge of a call: all of it is told to the owner
-            return self._failure(error)
+            value = self._perform(request)
+            if os.getpid() != self._process:
+                raise SystemExit
+        except BaseException as error:
+            if os.getpid() != self._process:  # a fork that the job has made, and that has no owner, ends as programs do
+                raise
+            return request.number, self._failure(error)
+        return request.number, Answer("value", value)
 
-    def _again(self, answer: Answer, module: str) -> Answer:
-        """The last answer once more: the owner could not import a module."""
-        self._staying.owner_lacks(module)
-        if answer.kind == "raised" and self._staying.stays(type(answer.value)):
-            return answer._replace(kind="failed", value=Kept(answer.value))
+    def _again(self, number: int, module: str, read: int) -> Answer:
+        """An answer once more, in a form that the owner can read; it had read so many of the references in it."""
+        answered: _Answered = self._answered.pop(number, _Answered(None, []))
+        self._objects.let_go((one, 1) for one in answered.sent[read:])
+        answer: Answer | None = answered.answer
+        if module:
+            self._staying.owner_lacks(module)
+        if answer is not None and answer.kind == "raised":
+            return answer if module and not self._staying.stays(type(answer.value)) else _failed(answer)
+        if answer is None or not module:
+            return Answer("refused", message="what came of the call cannot be read")
         return answer
 
     def _perform(self, request: Request) -> Any:
@@ -158,20 +174,23 @@ class Worker:
         if self._cancelled:
             return answer._replace(kind="cancelled", value=None)
         if self._staying.stays(type(error)) or not _can_be_made_again(error):
-            return answer._replace(kind="failed", value=Kept(error))
+            return _failed(answer)
         return answer
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, number: int, answer: Answer) -> None:
         self._telling.flush()
-        self._answered = None
+        values = WorkerOutgoing(self._staying)
         try:
-            packed = WorkerOutgoing(self._staying).pack(tuple(answer), self._channel)
+            packed = values.pack(tuple(answer), self._channel)
         except Exception as error:  # noqa: BLE001 the edge of a call: what pickling raises is told
             text = f"what came of the call cannot be sent: {type(error).__name__}: {error}"
-            packed = WorkerOutgoing(self._staying).pack(tuple(Answer("refused", message=text)), self._channel)
+            answer, values = Answer("refused", message=text), WorkerOutgoing(self._staying)
+            packed = values.pack(tuple(answer), self._channel)
         self._channel.send(packed)
-        if self._staying.has_sent_new_classes():
-            self._answered = answer  # the owner may find that it cannot import them, and ask again
+        # The owner may find that it cannot import or make what it got, and ask again.
+        is_kept = self._staying.has_sent_new_classes() or answer.kind == "raised"
+        if is_kept or values.sent:
+            self._answered[number] = _Answered(answer if is_kept else None, values.sent)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         try:
@@ -182,6 +201,18 @@ class Worker:
         if self._given_up == self._running:
             self._cancelled = True
             raise KeyboardInterrupt
+
+
+class _Answered(NamedTuple):
+    """What was sent: the answer, where it can be sent in another form, and the numbers of the objects it refers to."""
+
+    answer: Answer | None
+    sent: list[int]
+
+
+def _failed(answer: Answer) -> Answer:
+    """The answer that tells of an exception which stays here, in the place of one that sends it."""
+    return answer._replace(kind="failed", value=Kept(answer.value))
 
 
 def _die_with_owner(lifeline: int) -> None:
@@ -202,9 +233,12 @@ def _die_with_owner(lifeline: int) -> None:
 
 
 def _set_levels(root: int, tg: int) -> None:
-    """What the owner would not show is not sent."""
-    for logger, level in ((logging.getLogger(), root), (logging.getLogger("tg"), tg)):
-        if logger.level != level and level != logging.NOTSET:
+    """What the owner would not show is not sent. Where it has not set that of `tg`, it is what the worker's `Logger` sets."""
+    for logger, level, is_set in (
+        (logging.getLogger(), root, True),
+        (logging.getLogger("tg"), tg, tg != logging.NOTSET),
+    ):
+        if is_set and logger.level != level:
             logger.setLevel(level)
 
 

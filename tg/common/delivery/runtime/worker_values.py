@@ -13,12 +13,14 @@ import copyreg
 import importlib.util
 import sys
 import types
+from pickle import whichmodule  # type: ignore[attr-defined]
 from typing import IO, Any, NamedTuple
 
 from .channel import Channel, Message, Packed
 from .crossing import Description, IncomingValues, OutgoingValues, held
 from .held_objects import HeldObjects, describe
 from .names import lies_in
+from .roots import Roots
 
 __all__ = ["Kept", "NotHere", "Staying", "WorkerIncoming", "WorkerOutgoing"]
 
@@ -67,15 +69,17 @@ class Staying:
         new, self._new = self._new, False
         return new
 
-    def is_known_by_name(self, named: type | types.FunctionType) -> bool:
-        """Whether a class or a function that is itself sent can go by its name."""
-        shared = self._is_shared(named)
-        self._new |= shared and named.__module__ != "builtins"
+    def is_known_by_name(self, named: Any, name: str | None = None) -> bool:
+        """Whether a class, a function or another global that is itself sent can go by its name, as pickling has it."""
+        shared = self._is_shared(named, name)
+        self._new |= shared and getattr(named, "__module__", None) != "builtins"
         return shared
 
-    def _is_shared(self, named: Any) -> bool:
-        """Whether the owner finds a class or a function by its name."""
-        module, name = getattr(named, "__module__", None), getattr(named, "__qualname__", None)
+    def _is_shared(self, named: Any, name: str | None = None) -> bool:
+        """Whether the owner finds a class or another global by its name."""
+        module, name = getattr(named, "__module__", None), name or getattr(named, "__qualname__", None)
+        if module is None and name is not None:
+            module = whichmodule(named, name)
         if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
             return False
         if lies_in(module, self._module_name) and module != self._errors:
@@ -102,14 +106,15 @@ class WorkerOutgoing(OutgoingValues):
     def __init__(self, staying: Staying) -> None:
         super().__init__()
         self._staying = staying
-        self._sent: list[int] = []
+        self.sent: list[int] = []
+        """The numbers of the objects that are referred to, in the order in which they are read."""
 
     def pack(self, value: tuple[Any, ...], channel: Channel) -> Packed:
         """See `OutgoingValues.pack`."""
         try:
             return super().pack(value, channel)
         except BaseException:
-            self._staying.objects.let_go((number, 1) for number in self._sent)
+            self._staying.objects.let_go((number, 1) for number in self.sent)
             raise
 
     def reducer_override(self, value: Any, /) -> Any:
@@ -123,31 +128,33 @@ class WorkerOutgoing(OutgoingValues):
             return NotImplemented if self._staying.is_known_by_name(value) else self._reference(value)
         if self._stays(value):
             return self._reference(value)
-        if kind in copyreg.dispatch_table:
-            return NotImplemented
+        reduce = copyreg.dispatch_table.get(kind)
         try:
-            return value.__reduce_ex__(5)
+            reduced = value.__reduce_ex__(5) if reduce is None else reduce(value)
         except Exception:  # noqa: BLE001 whatever it has against being pickled, it can be used where it is
             return self._reference(value)
+        if isinstance(reduced, str) and not self._staying.is_known_by_name(value, reduced):
+            return self._reference(value)
+        return reduced
 
     def _stays(self, value: Any) -> bool:
         if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
             owner = value.__self__
-            return not isinstance(owner, (type, types.ModuleType)) and self._staying.stays(type(owner))
+            if isinstance(owner, type):  # sent as what its class gives by that name, which a proxy would ask for again
+                return not self._staying.is_known_by_name(owner)
+            return not isinstance(owner, types.ModuleType) and self._staying.stays(type(owner))
         return self._staying.stays(type(value))
 
     def _reference(self, value: Any) -> tuple[Any, tuple[int, None, tuple[Any, ...]]]:
         number = self._staying.objects.hold(value)
-        self._sent.append(number)
+        self.sent.append(number)
         return held, (number, None, tuple(self._staying.description(type(value))))
 
 
 class WorkerIncoming(IncomingValues):
     """Reads a request. Classes of the owner's roots are read as the package's, as `EntryPoint.convert` does."""
 
-    def __init__(
-        self, message: Message, file: IO[bytes], objects: HeldObjects, module_name: str, roots: frozenset[str]
-    ) -> None:
+    def __init__(self, message: Message, file: IO[bytes], objects: HeldObjects, module_name: str, roots: Roots) -> None:
         super().__init__(message, file, objects.look_up)
         self._module_name = module_name
         self._roots = roots
@@ -164,10 +171,11 @@ class WorkerIncoming(IncomingValues):
             ) from error
 
     def _here(self, module: str) -> str:
+        inside = self._roots.inside(module)
+        if inside is not None:
+            return f"{self._module_name}.{inside}"
         top, _, rest = module.partition(".")
-        if top in self._roots:
-            return f"{self._module_name}.{module}"
-        of_a_package = rest.partition(".")[0] in self._roots and top != self._module_name
+        of_a_package = rest.partition(".")[0] in self._roots.names and top != self._module_name
         if of_a_package and importlib.util.find_spec(top) is None:  # another version, or the owner is delivered itself
             return f"{self._module_name}.{rest}"
         return module
