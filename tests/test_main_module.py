@@ -609,7 +609,7 @@ def test_a_notebook_is_told_the_cell_of_what_cannot_travel(project: Project) -> 
         "refers to class make.<locals>.Job (In [1] line 3), made inside a function. Move it to the top of its module."
         in told
     )
-    assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top level." in told
+    assert "refers to a lambda (In [3] line 3). Write it as a function, with def, at the top of a module." in told
 
 
 def test_a_check_names_the_cells_of_a_notebook(project: Project) -> None:
