@@ -14,7 +14,7 @@ from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
 ROOTS = ["mycompany", "tg"]
 UID = '__spec__.parent.rsplit(".", 2)[0] + "." + '
 RUNTIME = '__import__(__spec__.parent.rsplit(".", 2)[0] + ".tg.common.delivery.runtime.{}", fromlist=["here"])'
-LATE, PLUGINS = RUNTIME.format("late_names"), RUNTIME.format("plugins")
+LATE, PLUGINS, ENTRIES = (RUNTIME.format(module) for module in ("late_names", "plugins", "path_entries"))
 
 
 def relocated(source: str, path: str = "tg/p/m.py") -> str:
@@ -83,9 +83,25 @@ def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, chan
         ("exec(compile(code, file, 'exec'))", f"exec(compile({LATE}.source(code), file, 'exec'))"),
         ('[sys.executable, "-c", code]', f'[sys.executable, "-c", {LATE}.source(code)]'),
         ('file.write("from tg.x import " + n)', f'file.write({LATE}.source("from tg.x import " + n))'),
+        ("call(compile, code, 'a')", f"call({LATE}.compiler(compile), code, 'a')"),
     ],
 )
 def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source: str, changed: str) -> None:
+    assert relocated(source) == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("sys.path.insert(0, str(here))", f"sys.path.insert(0, {ENTRIES}.known(str(here)))"),
+        ("sys.path[:0] = [a]", f"sys.path[:0] = {ENTRIES}.known([a])"),
+        ("sys.path = [a] + sys.path", f"sys.path = {ENTRIES}.known([a] + sys.path)"),
+        ("sys.path += more", f"sys.path += {ENTRIES}.known(more)"),
+        ("monkeypatch.syspath_prepend(a)", f"monkeypatch.syspath_prepend({ENTRIES}.known(a))"),
+        ("util.spec_from_file_location(a, b)", f"{ENTRIES}.telling(util.spec_from_file_location)(a, b)"),
+    ],
+)
+def test_a_folder_on_the_path_and_a_file_may_be_the_packages_own(source: str, changed: str) -> None:
     assert relocated(source) == changed
 
 
@@ -177,6 +193,11 @@ def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
         '["git", "commit", "-m", "tg.x"]',
         'entry_points(group="tg")',
         'sys.modules["json"]',
+        'sys.path.append(".")',
+        'sys.path.remove(folder)',
+        'sys.path == old',
+        'os.path.join(folder)',
+        'call(re.compile, "import tg")',
         'modules["tg.x"]',
         '"http:tg"',
         '{"tg.x": 1}',

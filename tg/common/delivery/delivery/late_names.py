@@ -12,6 +12,7 @@ What such a name will be cannot be told here, so the package is asked when it is
 | `exec(text)`, `compile(text, …)`         | `exec(LATE.source(text))`                            |
 | `[sys.executable, "-c", text]`           | `[sys.executable, "-c", LATE.source(text)]`          |
 | `file.write("from tg.x import " + names)` | `file.write(LATE.source("from tg.x import " + names))` |
+| `call(compile, text, …)`                 | `call(LATE.compiler(compile), text, …)`              |
 
 where `LATE` is an expression that imports that module of the package. What begins with the name of a module of this
 process (`__name__`, `cls.__module__`) needs no asking.
@@ -33,8 +34,8 @@ __all__ = [
     "WRITES",
     "ask_for_arguments",
     "ask_for_name",
-    "ask_for_plugins",
     "compiled_text",
+    "compilers_in",
     "is_asked_for",
     "is_first_part_of_own",
     "is_of_this_process",
@@ -53,12 +54,13 @@ LATE = (
     rb"exec\s*\(",
     rb"compile\((?<!\.compile\()",
     rb"[\"']-c[\"']\s*,",
+    rb"\bcompile\s*,",
 )
 """What a module has that has to be looked at here."""
 
 LATE_WORDS = tuple(
     b"import_module __import__ sys.modules exec( compile( \"-c\" '-c' _spec( _loader( _module( _name( importorskip( "
-    b"import_string( _data( files( resource_ (__name__. (__package__.".split()
+    b"import_string( _data( files( resource_ (__name__. (__package__. compile,".split()
 )
 """One of them is in whatever has any of those, and is found far sooner."""
 
@@ -70,10 +72,12 @@ _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)", re.MULTILINE)
 _OWN = frozenset({"__name__", "__package__", "__module__", "__spec__", "__file__"})
 
 
-def ask_for_name(name: ast.expr, text: SourceText, names: RelativeNames, function: str = "here") -> None:
-    """Have the package say what the value of an expression is called where it runs."""
+def ask_for_name(
+    name: ast.expr, text: SourceText, names: RelativeNames, function: str = "here", module: str = "late_names"
+) -> None:
+    """Have a function of the package's runtime say what the value of an expression is where it runs."""
     start, end = text.span(name)
-    text.replace(start, start, f"{_late(names)}.{function}(")
+    text.replace(start, start, f"{_late(names, module)}.{function}(")
     text.replace(end, end, ")")
 
 
@@ -84,13 +88,6 @@ def ask_for_arguments(call: ast.Call, text: SourceText, names: RelativeNames) ->
     place = text.text.index("(", end_of_function) + 1
     text.replace(place, place, f"*{_late(names)}.import_arguments(")
     text.replace(end - 1, end - 1, ")")
-
-
-def ask_for_plugins(function: ast.expr, text: SourceText, names: RelativeNames) -> None:
-    """Have `entry_points` know those that the package's own distributions declare."""
-    start, end = text.span(function)
-    text.replace(start, start, f"{_late(names, 'plugins')}.with_own(")
-    text.replace(end, end, ")")
 
 
 def compiled_text(node: ast.AST, names: RelativeNames) -> ast.expr | None:
@@ -115,6 +112,13 @@ def compiled_text(node: ast.AST, names: RelativeNames) -> ast.expr | None:
     if isinstance(text, ast.Constant):
         return text if isinstance(text.value, (str, bytes)) and "import" in str(text.value) else None
     return text
+
+
+def compilers_in(node: ast.AST) -> list[ast.expr]:
+    """`compile` where it is handed to another function, as the import system does to have less in its tracebacks."""
+    if not isinstance(node, ast.Call) or name_of(node.func) == "compiler":
+        return []
+    return [one for one in node.args if isinstance(one, ast.Name) and one.id == "compile"]
 
 
 def _imports_root(part: ast.AST, names: RelativeNames) -> bool:

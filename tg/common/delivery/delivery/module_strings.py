@@ -25,13 +25,14 @@ from .late_names import (
     TAKE_LATE_NAMES,
     ask_for_arguments,
     ask_for_name,
-    ask_for_plugins,
     compiled_text,
+    compilers_in,
     is_asked_for,
     is_first_part_of_own,
     is_of_this_process,
 )
 from .module_labels import LABELS, labels_in, labels_inside
+from .path_entries import PATHS, path_entries_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -48,6 +49,7 @@ STRINGS = (
     rb"\(\s*__(?:name|package)__\.(?:split|partition)\(",
     *LATE,
     *LABELS,
+    *PATHS,
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
@@ -83,6 +85,11 @@ def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, l
         _insert(whole, begin, text, names)
     if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
         ask_for_name(program, text, names, "source")
+    for compiler in compilers_in(node) if late else ():
+        ask_for_name(compiler, text, names, "compiler")
+    for entry, function in path_entries_in(node) if late else ():
+        if not is_asked_for(entry, text) and _is_at(entry, text):
+            ask_for_name(entry, text, names, function, "path_entries")
     if isinstance(node, ast.Call):
         return _of_call(node, text, names, late)
     if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
@@ -110,7 +117,7 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool)
         return _of_module_table(node, node.args[1], text, names, late)
     if function.lstrip("_") in _GIVE_PLUGINS and late and names.has_distributions:
         if isinstance(node.func, (ast.Name, ast.Attribute)) and not is_asked_for(node.func, text):
-            ask_for_plugins(node.func, text, names)
+            ask_for_name(node.func, text, names, "with_own", "plugins")
         return None
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:

@@ -33,6 +33,7 @@ from functools import lru_cache
 from .imports import parsed
 from .late_names import LATE_WORDS, WRITES
 from .module_strings import METADATA, STRINGS, relocate_strings
+from .path_entries import PATH_WORDS
 from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
 from .source_text import Edit, SourceText, edited
@@ -67,7 +68,7 @@ def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", dis
     source = source.removeprefix(codecs.BOM_UTF8)
     if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
-    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS)):
+    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS, *PATH_WORDS)):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 

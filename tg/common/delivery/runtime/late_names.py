@@ -6,16 +6,18 @@ text and compiled imports by names that are written out in that text; see `sourc
 """
 
 from __future__ import annotations
+import __future__
 
 import builtins
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["here", "import_", "import_arguments", "of_distribution", "source"]
+__all__ = ["compiler", "here", "import_", "import_arguments", "of_distribution", "source"]
 
 
 def here(name: Any) -> Any:
@@ -72,6 +74,22 @@ def source(text: Any) -> Any:
     from .generated_source import relocated_imports  # with `ast`, whose import takes longer than all of loading
 
     return relocated_imports(text, prefix, _roots())
+
+
+def compiler(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`compile`, for who is handed it: what it compiles is relocated before. Whatever else is of that name, as it is."""
+    return _compile if function is builtins.compile and local_prefix() else function
+
+
+_FEATURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+
+
+def _compile(
+    text: Any, filename: Any, mode: str, flags: int = 0, dont_inherit: bool = False, *arguments: Any, **named: Any
+) -> Any:
+    if not dont_inherit:  # what the caller has imported from __future__, as `compile` finds it out
+        flags |= sys._getframe(1).f_code.co_flags & _FEATURES
+    return compile(source(text), filename, mode, flags, True, *arguments, **named)
 
 
 def _is_own(name: str) -> bool:
