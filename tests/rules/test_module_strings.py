@@ -83,6 +83,10 @@ def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, chan
         ("exec(compile(code, file, 'exec'))", f"exec(compile({LATE}.source(code), file, 'exec'))"),
         ('[sys.executable, "-c", code]', f'[sys.executable, "-c", {LATE}.source(code)]'),
         ('file.write("from tg.x import " + n)', f'file.write({LATE}.source("from tg.x import " + n))'),
+        (
+            "code = dedent('\\n from tg.x import y')\nfile.write_text(code)",
+            f"code = dedent('\\n from tg.x import y')\nfile.write_text({LATE}.source(code))",
+        ),
         ("call(compile, code, 'a')", f"call({LATE}.compiler(compile), code, 'a')"),
     ],
 )
@@ -128,6 +132,7 @@ def test_a_folder_on_the_path_and_a_file_may_be_the_packages_own(source: str, ch
             'for m in list(sys.modules):\n  if m.startswith(("tg", "a")): del sys.modules[m]',
             f'for m in list(sys.modules):\n  if m.startswith(({UID}"tg", "a")): del sys.modules[{LATE}.here(m)]',
         ),
+        ('pytester.plugins = ["tg"]', f'pytester.plugins = [{UID}"tg"]'),
         ('pytest_plugins = ["tg.x", "a"]', f'pytest_plugins = [{UID}"tg.x", "a"]'),
         (
             '@filterwarnings("ignore:some text:tg.x.AWarning")\ndef f(): pass',
@@ -190,6 +195,10 @@ def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
         'exec("x = 1")',
         'print("import tg.x")',
         'file.write("import json")',
+        'text = "import json"\nfile.write(text)',
+        'text = "the text says: import tg"\nfile.write(text)',
+        'text = "\\n import tg"\nprint(text)',
+        'self.plugins = ["tg"]',
         '["git", "commit", "-m", "tg.x"]',
         'entry_points(group="tg")',
         'sys.modules["json"]',

@@ -39,6 +39,7 @@ __all__ = [
     "is_asked_for",
     "is_first_part_of_own",
     "is_of_this_process",
+    "names_of_sources",
 ]
 
 TAKE_LATE_NAMES = frozenset(
@@ -90,15 +91,25 @@ def ask_for_arguments(call: ast.Call, text: SourceText, names: RelativeNames) ->
     text.replace(end - 1, end - 1, ")")
 
 
-def compiled_text(node: ast.AST, names: RelativeNames) -> ast.expr | None:
-    """What a call compiles or executes, or writes and imports a root, or a list has as the program of Python."""
+def names_of_sources(tree: ast.Module, names: RelativeNames) -> frozenset[str]:
+    """The names of variables, anywhere in a module, that are assigned a text that imports a root."""
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    found = [node for node in assigned if any(_imports_root(part, names) for part in ast.walk(node.value))]
+    return frozenset(target.id for node in found for target in node.targets if isinstance(target, ast.Name))
+
+
+def compiled_text(node: ast.AST, names: RelativeNames, sources: frozenset[str]) -> ast.expr | None:
+    """What a call compiles or executes, or writes and imports a root, or a list has as the program of Python.
+
+    `sources`: the names of variables that may be such a text.
+    """
     if isinstance(node, ast.Call) and node.args and name_of(node.func) in ("exec", "compile"):
         function, text = node.func, node.args[0]
         if isinstance(function, ast.Attribute) and name_of(function.value) != "builtins":
             return None
     elif isinstance(node, ast.Call) and node.args and name_of(node.func) in _WRITE:
         text = node.args[0]
-        if not any(_imports_root(part, names) for part in ast.walk(text)):
+        if not any(_imports_root(part, names) or _is_one_of(part, sources) for part in ast.walk(text)):
             return None
     elif isinstance(node, (ast.List, ast.Tuple)):
         options = [index for index, one in enumerate(node.elts) if isinstance(one, ast.Constant) and one.value == "-c"]
@@ -126,6 +137,10 @@ def _imports_root(part: ast.AST, names: RelativeNames) -> bool:
         return False
     text = part.value if isinstance(part.value, str) else part.value.decode("utf-8", "replace")
     return any(names.has(match[1]) for match in _IMPORT.finditer(text))
+
+
+def _is_one_of(part: ast.AST, sources: frozenset[str]) -> bool:
+    return isinstance(part, ast.Name) and part.id in sources
 
 
 def _is_python(command: list[ast.expr]) -> bool:

@@ -8,7 +8,7 @@
 | `__name__ == "mycompany.x"`, `cls.__module__ in ("mycompany.x", …)` | each of them     |
 | `cls.__module__.startswith("mycompany.")`        | `"mycompany."`                     |
 | `for m in sys.modules: if m.startswith("mycompany")` | `"mycompany"`                  |
-| `pytest_plugins = ["mycompany.x"]`               | each of them                       |
+| `pytest_plugins = ["mycompany.x"]`, `pytester.plugins = […]` | each of them           |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
 | `[sys.executable, "-mmycompany.x"]`              | what follows `-m`                  |
 | `filterwarnings("ignore:a:mycompany.SomeWarning")` | what follows the colon           |
@@ -35,7 +35,7 @@ LABELS = (
     rb"filterwarnings\([^\r\n]*[\"']%(root)s\b",
     rb":%(root)s\.[.\w]*Warning\b",
     rb"set_module\(\s*[\"']%(root)s\b",
-    rb"pytest_plugins\b",
+    rb"pytest_plugins\b|pytester\.plugins\b",
     rb"in\s+\w+\(_?sys\.modules\b",
     rb"[\"']-m(?:[\"']\s*,\s*[\"'])?%(root)s\b",
 )
@@ -54,7 +54,7 @@ def labels_in(node: ast.AST, names: RelativeNames) -> list[ast.expr]:
 def _labels(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if node.value is not None and any(name_of(target) in ("__module__", "pytest_plugins") for target in targets):
+        if node.value is not None and any(map(_is_label, targets)):
             yield from _each(node.value)
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
@@ -73,6 +73,12 @@ def _labels(node: ast.AST) -> Iterator[ast.expr]:
         yield from _program(node.elts)
     elif isinstance(node, (ast.For, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
         yield from _labels_of_loop(node)
+
+
+def _is_label(target: ast.expr) -> bool:
+    if isinstance(target, ast.Attribute) and target.attr == "plugins":
+        return name_of(target.value) == "pytester"
+    return name_of(target) in ("__module__", "pytest_plugins")
 
 
 def _labels_of_loop(loop: ast.For | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> Iterator[ast.expr]:

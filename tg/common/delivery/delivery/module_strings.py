@@ -74,16 +74,19 @@ _DOTTED = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
 _ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
 
 
-def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool) -> tuple[int, str] | None:
+def relocate_strings(
+    node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool, sources: frozenset[str] = frozenset()
+) -> tuple[int, str] | None:
     """Relocate what one node names; or tell its line, and what stands there, when that cannot be done.
 
-    `late`: whether names that nothing is known of may be asked for where the source runs.
+    `late`: whether names that nothing is known of may be asked for where the source runs; `sources`: variables that
+    may have source that imports a root.
     """
     for label in labels_in(node, names):
         _prefix(label, text, names)
     for whole, begin in labels_inside(node, names):
         _insert(whole, begin, text, names)
-    if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
+    if late and (program := compiled_text(node, names, sources)) is not None and not is_asked_for(program, text):
         ask_for_name(program, text, names, "source")
     for compiler in compilers_in(node) if late else ():
         ask_for_name(compiler, text, names, "compiler")

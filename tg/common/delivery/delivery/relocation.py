@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .imports import parsed
-from .late_names import LATE_WORDS, WRITES
+from .late_names import LATE_WORDS, WRITES, names_of_sources
 from .module_strings import METADATA, STRINGS, relocate_strings
 from .path_entries import PATH_WORDS
 from .plain_imports import plain_edits
@@ -93,6 +93,7 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     text = SourceText(source, tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     unresolved = []
     late = not is_ours(path)
+    sources = names_of_sources(tree, names) if writes else frozenset[str]()
     formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.JoinedStr):
@@ -105,7 +106,8 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
                 _relocate_import(node, text, names, pickles)
         elif (
             strings
-            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted)) is not None
+            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted, sources=sources))
+            is not None
         ):
             unresolved.append(found)
     edits = text.edits()

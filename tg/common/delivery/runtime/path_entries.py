@@ -74,7 +74,7 @@ class _SpecOfFile(ModuleSpec):
         return self.lies_in
 
 
-def _told(spec: Any) -> Any:
+def _told(spec: ModuleSpec | None) -> ModuleSpec | None:
     if type(spec) is not ModuleSpec or not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
         return spec
     package = _package_of(os.path.dirname(spec.origin))
