@@ -13,6 +13,8 @@ What such a name will be cannot be told here, so the package is asked when it is
 | `[sys.executable, "-c", text]`           | `[sys.executable, "-c", LATE.source(text)]`          |
 | `file.write("from tg.x import " + names)` | `file.write(LATE.source("from tg.x import " + names))` |
 | `call(compile, text, …)`                 | `call(LATE.compiler(compile), text, …)`              |
+| `f.__module__ = name`                    | `f.__module__ = LATE.here(name)`                     |
+| `name.split(".")`, in a module with an import hook | `LATE.written(name).split(".")`            |
 
 where `LATE` is an expression that imports that module of the package. What begins with the name of a module of this
 process (`__name__`, `cls.__module__`) needs no asking.
@@ -28,6 +30,8 @@ from .relative_names import RelativeNames
 from .source_text import SourceText
 
 __all__ = [
+    "ASKED_OF_LOADERS",
+    "HOOK",
     "LATE",
     "LATE_WORDS",
     "TAKE_LATE_NAMES",
@@ -36,9 +40,11 @@ __all__ = [
     "ask_for_name",
     "compiled_text",
     "compilers_in",
+    "dotted_name_taken_apart",
     "is_asked_for",
     "is_first_part_of_own",
     "is_of_this_process",
+    "made_label",
     "names_of_sources",
 ]
 
@@ -48,6 +54,12 @@ TAKE_LATE_NAMES = frozenset(
 )
 """Functions that import by a name, beside those that everybody imports with."""
 
+ASKED_OF_LOADERS = frozenset("get_code get_filename get_resource_reader get_source is_package load_module".split())
+"""Methods that what is called a loader has for a name."""
+
+HOOK = rb"sys\.meta_path\.(?:append|insert)\("
+"""What a module has that puts an import hook in."""
+
 LATE = (
     rb"sys\.modules(?:\[|\.(?:get|pop|setdefault)\()(?!__\w+__|[\"'])",
     rb"in\s+_?sys\.modules\b",
@@ -56,12 +68,16 @@ LATE = (
     rb"compile\((?<!\.compile\()",
     rb"[\"']-c[\"']\s*,",
     rb"\bcompile\s*,",
+    rb"loader(?:__)?\.(?:get_[a-z]+|is_package|load_module)\(",
+    rb"\.__(?:module|package)__\s*=\s*(?![\"'=]|__\w+__|[^\r\n]*\.__\w+__)",
+    HOOK,
 )
 """What a module has that has to be looked at here."""
 
 LATE_WORDS = tuple(
     b"import_module __import__ sys.modules exec( compile( \"-c\" '-c' _spec( _loader( _module( _name( importorskip( "
-    b"import_string( _data( files( resource_ (__name__. (__package__. compile,".split()
+    b"import_string( _data( files( resource_ (__name__. (__package__. compile, .__module__ "
+    b".__package__ sys.meta_path loader. loader__.".split()
 )
 """One of them is in whatever has any of those, and is found far sooner."""
 
@@ -130,6 +146,23 @@ def compilers_in(node: ast.AST) -> list[ast.expr]:
     if not isinstance(node, ast.Call) or name_of(node.func) == "compiler":
         return []
     return [one for one in node.args if isinstance(one, ast.Name) and one.id == "compile"]
+
+
+def dotted_name_taken_apart(node: ast.AST) -> ast.expr | None:
+    """What a node splits at its dots, from the first one on."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or len(node.args) != 1:
+        return None
+    at = node.args[0]
+    splits = node.func.attr in ("split", "partition") and isinstance(at, ast.Constant) and at.value == "."
+    return node.func.value if splits and not isinstance(node.func.value, ast.Constant) else None
+
+
+def made_label(node: ast.AST) -> ast.expr | None:
+    """What a node says that something is of, where that is not written out."""
+    if not isinstance(node, ast.Assign) or isinstance(node.value, ast.Constant) or is_of_this_process(node.value):
+        return None
+    labelled = (isinstance(one, ast.Attribute) and one.attr in ("__module__", "__package__") for one in node.targets)
+    return node.value if any(labelled) else None
 
 
 def _imports_root(part: ast.AST, names: RelativeNames) -> bool:

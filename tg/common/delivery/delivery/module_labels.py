@@ -6,9 +6,10 @@
 | `namedtuple("A", "a b", module="mycompany")`     | `"mycompany"`                      |
 | `filterwarnings("ignore", module="mycompany.x")` | `"mycompany.x"`, which is a pattern |
 | `__name__ == "mycompany.x"`, `cls.__module__ in ("mycompany.x", …)` | each of them     |
+| `mycompany.__name__ == "mycompany"`, where that is imported | `"mycompany"`          |
 | `cls.__module__.startswith("mycompany.")`        | `"mycompany."`                     |
 | `for m in sys.modules: if m.startswith("mycompany")` | `"mycompany"`                  |
-| `pytest_plugins = ["mycompany.x"]`, `pytester.plugins = […]` | each of them           |
+| `pytest_plugins = ["mycompany.x"]`               | each of them                       |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
 | `[sys.executable, "-mmycompany.x"]`              | what follows `-m`                  |
 | `filterwarnings("ignore:a:mycompany.SomeWarning")` | what follows the colon           |
@@ -26,7 +27,7 @@ from itertools import pairwise
 from .imports import name_of
 from .relative_names import RelativeNames
 
-__all__ = ["LABELS", "labels_in", "labels_inside"]
+__all__ = ["LABELS", "labels_in", "labels_inside", "roots_imported_in"]
 
 LABELS = (
     rb"__(?:module|name|package)__\b[^\r\n]*[\"']%(root)s\b",
@@ -35,7 +36,7 @@ LABELS = (
     rb"filterwarnings\([^\r\n]*[\"']%(root)s\b",
     rb":%(root)s\.[.\w]*Warning\b",
     rb"set_module\(\s*[\"']%(root)s\b",
-    rb"pytest_plugins\b|pytester\.plugins\b",
+    rb"pytest_plugins\b",
     rb"in\s+\w+\(_?sys\.modules\b",
     rb"[\"']-m(?:[\"']\s*,\s*[\"'])?%(root)s\b",
 )
@@ -46,15 +47,24 @@ _TAKE_LABELS = frozenset(
 )
 
 
-def labels_in(node: ast.AST, names: RelativeNames) -> list[ast.expr]:
-    """The labels of one node, those of roots."""
-    return [label for label in _labels(node) if _is_of_roots(label, names)]
+def labels_in(node: ast.AST, names: RelativeNames, imported: frozenset[str] = frozenset()) -> list[ast.expr]:
+    """The labels of one node, those of roots; `imported`: the roots that are bound to their own names."""
+    return [label for label in _labels(node, imported) if _is_of_roots(label, names)]
 
 
-def _labels(node: ast.AST) -> Iterator[ast.expr]:
+def roots_imported_in(tree: ast.Module) -> frozenset[str]:
+    """The names in a module that are bound by `import name` and by no other import."""
+    nodes = list(ast.walk(tree))
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names if not alias.asname}
+    others = {alias.asname for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    others |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return frozenset(name.partition(".")[0] for name in modules) - others
+
+
+def _labels(node: ast.AST, imported: frozenset[str]) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if node.value is not None and any(map(_is_label, targets)):
+        if node.value is not None and any(name_of(target) in ("__module__", "pytest_plugins") for target in targets):
             yield from _each(node.value)
     elif isinstance(node, ast.Dict):
         for key, value in zip(node.keys, node.values, strict=True):
@@ -65,20 +75,18 @@ def _labels(node: ast.AST) -> Iterator[ast.expr]:
         labels = [label for side in sides for label in _each(side)]
         if any(_names_module(side) for side in sides):
             yield from labels
-        elif any(name_of(side) == "__name__" for side in sides):  # a class has no dot in its own
-            yield from (label for label in labels if isinstance(label, ast.Constant) and "." in str(label.value))
+        elif named := [side for side in sides if isinstance(side, ast.Attribute) and side.attr == "__name__"]:
+            own = imported & {name_of(side.value) for side in named if isinstance(side.value, ast.Name)}
+            constants = [label for label in labels if isinstance(label, ast.Constant)]
+            yield from (
+                one for one in constants if one.value in own or "." in str(one.value)
+            )  # a class has no dot in its own
     elif isinstance(node, ast.Call):
         yield from _labels_of_call(node)
     elif isinstance(node, (ast.List, ast.Tuple)):
         yield from _program(node.elts)
     elif isinstance(node, (ast.For, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
         yield from _labels_of_loop(node)
-
-
-def _is_label(target: ast.expr) -> bool:
-    if isinstance(target, ast.Attribute) and target.attr == "plugins":
-        return name_of(target.value) == "pytester"
-    return name_of(target) in ("__module__", "pytest_plugins")
 
 
 def _labels_of_loop(loop: ast.For | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> Iterator[ast.expr]:

@@ -31,8 +31,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .imports import parsed
-from .late_names import LATE_WORDS, WRITES, names_of_sources
-from .module_strings import METADATA, STRINGS, relocate_strings
+from .late_names import HOOK, LATE_WORDS, WRITES, names_of_sources
+from .module_labels import roots_imported_in
+from .module_strings import METADATA, STRINGS, Module, relocate_strings
 from .path_entries import PATH_WORDS
 from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
@@ -93,7 +94,11 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     text = SourceText(source, tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     unresolved = []
     late = not is_ours(path)
-    sources = names_of_sources(tree, names) if writes else frozenset[str]()
+    module = Module(
+        sources=names_of_sources(tree, names) if writes else frozenset(),
+        imported=roots_imported_in(tree) if b".__name__" in source else frozenset(),
+        has_hook=re.search(HOOK, source) is not None,
+    )
     formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.JoinedStr):
@@ -106,7 +111,7 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
                 _relocate_import(node, text, names, pickles)
         elif (
             strings
-            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted, sources=sources))
+            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted, module=module))
             is not None
         ):
             unresolved.append(found)

@@ -17,12 +17,20 @@ from typing import Any
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["compiler", "here", "import_", "import_arguments", "of_distribution", "source"]
+__all__ = ["compiler", "here", "import_", "import_arguments", "of_distribution", "source", "written"]
 
 
 def here(name: Any) -> Any:
     """What a module is called here that the source of this package calls `name`, or what is no such name as it is."""
     return local_prefix() + name if isinstance(name, str) and _is_own(name) else name
+
+
+def written(name: Any) -> Any:
+    """What the source of this package calls a module that is called `name` here; what is none of its own as it is."""
+    prefix = local_prefix()
+    if not prefix or not isinstance(name, str) or not name.startswith(prefix):
+        return name
+    return name[len(prefix) :] if _is_own(name[len(prefix) :]) else name
 
 
 def of_distribution(name: Any) -> Any:
