@@ -446,7 +446,7 @@ def test_code_that_is_made_as_text_imports_the_packages_own(company: Project) ->
 
 
 def test_files_that_are_imported_under_another_name_find_the_package_they_lie_in(company: Project) -> None:
-    """From a folder of the package that is put on `sys.path`, as scripts do it, or by their path, as plug-ins are."""
+    """From a folder of the package that is put on `sys.path`, as scripts do it, by their path, as plug-ins, or executed, as settings."""
     company.write("mycompany/scripts/helper.py", "from mycompany.late import name\nimport mycompany.tables\n")
     company.write("mycompany/scripts/plain.py", "NAME = (__name__, __package__)\n")
     company.write("mycompany/scripts/apps/__init__.py", "from .first import PLACE\nfrom apps import second\n")
@@ -467,6 +467,9 @@ def test_files_that_are_imported_under_another_name_find_the_package_they_lie_in
                 spec = importlib.util.spec_from_file_location("plugin", os.path.join(here, "helper.py"))
                 plugin = importlib.util.module_from_spec(spec)
                 spec.loader.exec_module(plugin)
+                space = {}
+                exec(compile(open(helper.__file__).read(), helper.__file__, "exec"), space)
+                assert space["name"] is helper.name and "name" not in globals()
                 return [
                     helper.__name__, helper.name(), helper.mycompany.tables.double(1), plain.NAME,
                     apps.PLACE, apps.second.__name__, apps.second.name(), plugin.__name__, plugin.name(),

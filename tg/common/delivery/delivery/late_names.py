@@ -98,12 +98,18 @@ def ask_for_name(
     text.replace(end, end, ")")
 
 
-def ask_for_arguments(call: ast.Call, text: SourceText, names: RelativeNames) -> None:
-    """Have the package say what `__import__` is to be given."""
+def ask_for_arguments(
+    call: ast.Call,
+    text: SourceText,
+    names: RelativeNames,
+    function: str = "import_arguments",
+    module: str = "late_names",
+) -> None:
+    """Have a function of the package's runtime say what a call is to be given."""
     _, end_of_function = text.span(call.func)
     _, end = text.span(call)
     place = text.text.index("(", end_of_function) + 1
-    text.replace(place, place, f"*{_late(names)}.import_arguments(")
+    text.replace(place, place, f"*{_late(names, module)}.{function}(")
     text.replace(end - 1, end - 1, ")")
 
 

@@ -37,7 +37,7 @@ from .late_names import (
     made_label,
 )
 from .module_labels import LABELS, labels_in, labels_inside
-from .path_entries import PATHS, path_entries_in
+from .path_entries import PATHS, executes_in_space, path_entries_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
@@ -106,6 +106,8 @@ def relocate_strings(
         if not is_asked_for(asked, text) and _is_at(asked, text):
             ask_for_name(asked, text, names, function, runtime)
     if isinstance(node, ast.Call):
+        if late and executes_in_space(node):
+            ask_for_arguments(node, text, names, "executed", "path_entries")
         return _of_call(node, text, names, late)
     if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
         return _of_module_table(node, node.slice, text, names, late)

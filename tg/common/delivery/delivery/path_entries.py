@@ -5,6 +5,7 @@
 | `sys.path.insert(0, folder)`              | `sys.path.insert(0, ENTRIES.known(folder))`            |
 | `sys.path += folders`                     | `sys.path += ENTRIES.known(folders)`                   |
 | `spec_from_file_location(name, path)`     | `ENTRIES.telling(spec_from_file_location)(name, path)` |
+| `exec(code, space)`                       | `exec(*ENTRIES.executed(code, space))`                 |
 
 where `ENTRIES` is an expression that imports `runtime/path_entries.py` of the package.
 """
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 
 from .imports import name_of
 
-__all__ = ["PATHS", "PATH_WORDS", "path_entries_in"]
+__all__ = ["PATHS", "PATH_WORDS", "executes_in_space", "path_entries_in"]
 
 PATHS = (
     rb"sys\.path(?:\.(?:insert|append|extend)\(|\[[^]\r\n]*\]\s*=|\s*\+?=(?!=))",
@@ -38,6 +39,13 @@ def path_entries_in(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
         yield node.func, "telling"
     elif isinstance(node, ast.Call) and _takes_entry(node.func):
         yield from ((one, "known") for one in node.args[-1:] if not isinstance(one, (ast.Constant, ast.Starred)))
+
+
+def executes_in_space(node: ast.AST) -> bool:
+    """Whether a node executes code, which may be that of a file, in other globals than its own."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "exec":
+        return False
+    return len(node.args) > 1 and not node.keywords and not any(isinstance(one, ast.Starred) for one in node.args)
 
 
 def _takes_entry(function: ast.expr) -> bool:

@@ -1,4 +1,4 @@
-"""Files of a package that are imported under another name: from a folder of it that is put on `sys.path`, or by their path.
+"""Files of a package that are run under another name: from a folder of it that is put on `sys.path`, by their path, or by `exec`.
 
 Such a module is called `helper` and not `mycompany.scripts.helper`, and has no package, or one that ends below the roots. Its
 relocated source says `from ..x import y`, which means nothing there. So `__package__` and `__spec__.parent` say where the file
@@ -23,12 +23,14 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from .roots import local_prefix
 
-__all__ = ["known", "telling"]
+__all__ = ["executed", "known", "telling"]
 
 _RELATIVE = re.compile(rb"\bfrom[ \t]+(\.+)")
 _LOADERS = (
@@ -51,10 +53,24 @@ def telling(function: Callable[..., Any]) -> Callable[..., Any]:
     """`spec_from_file_location`, whose modules know where in this package their files lie."""
 
     @wraps(function)
-    def spec_from_file_location(*arguments: Any, **named: Any) -> Any:
+    def told(*arguments: Any, **named: Any) -> Any:
         return _told(function(*arguments, **named))
 
-    return spec_from_file_location
+    return told
+
+
+def executed(code: Any, space: Any, *more: Any) -> tuple[Any, ...]:
+    """What to give to `exec`: where the code of a file of this package is run in a space of no package, that is told."""
+    if (
+        isinstance(code, CodeType)
+        and isinstance(space, dict)
+        and space.get("__spec__") is space.get("__package__") is None
+    ):
+        name = str(space.get("__name__") or "__main__")
+        told = _told(spec_from_file_location(name, code.co_filename, loader=SourceFileLoader(name, code.co_filename)))
+        if type(told) is _SpecOfFile:
+            space.update(__spec__=told, __package__=told.parent)
+    return code, space, *more
 
 
 class _Finder(FileFinder):
