@@ -67,7 +67,7 @@ LATE = (
     rb"exec\s*\(",
     rb"compile\((?<!\.compile\()",
     rb"[\"']-c[\"']\s*,",
-    rb"\bcompile\s*,",
+    rb"compile\s*,",
     rb"loader(?:__)?\.(?:get_[a-z]+|is_package|load_module)\(",
     rb"\.__(?:module|package)__\s*=\s*(?![\"'=]|__\w+__|[^\r\n]*\.__\w+__)",
     HOOK,

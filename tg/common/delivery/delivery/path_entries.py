@@ -21,7 +21,9 @@ __all__ = ["PATHS", "PATH_WORDS", "executes_in_space", "path_entries_in"]
 
 PATHS = (
     rb"sys\.path(?:\.(?:insert|append|extend)\(|\[[^]\r\n]*\]\s*=|\s*\+?=(?!=))",
-    rb"(?:syspath_prepend|addsitedir|spec_from_file_location)\(",
+    rb"syspath_prepend\(",
+    rb"addsitedir\(",
+    rb"spec_from_file_location\(",
 )
 """What a module has that has to be looked at here."""
 
