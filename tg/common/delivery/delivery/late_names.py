@@ -14,6 +14,7 @@ What such a name will be cannot be told here, so the package is asked when it is
 | `file.write("from tg.x import " + names)` | `file.write(LATE.source("from tg.x import " + names))` |
 | `call(compile, text, …)`                 | `call(LATE.compiler(compile), text, …)`              |
 | `f.__module__ = name`                    | `f.__module__ = LATE.here(name)`                     |
+| `module_name.startswith(skipped)`        | `module_name.startswith(LATE.labels(skipped))`       |
 | `name.split(".")`, in a module with an import hook | `LATE.written(name).split(".")`            |
 
 where `LATE` is an expression that imports that module of the package. What begins with the name of a module of this
@@ -76,7 +77,7 @@ LATE = (
 
 LATE_WORDS = tuple(
     b"import_module __import__ sys.modules exec( compile( \"-c\" '-c' _spec( _loader( _module( _name( importorskip( "
-    b"import_string( _data( files( resource_ (__name__. (__package__. compile, .__module__ "
+    b"import_string( _data( files( resource_ (__name__. (__package__. compile, __module__ f_globals "
     b".__package__ sys.meta_path loader. loader__.".split()
 )
 """One of them is in whatever has any of those, and is found far sooner."""

@@ -36,7 +36,8 @@ from .late_names import (
     is_of_this_process,
     made_label,
 )
-from .module_labels import LABELS, labels_in, labels_inside
+from .module_labels import LABELS, Bound, labels_in, labels_inside, made_labels_in
+from .module_variables import VARIABLES
 from .path_entries import PATHS, executes_in_space, path_entries_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
@@ -55,6 +56,7 @@ STRINGS = (
     *LATE,
     *LABELS,
     *PATHS,
+    *VARIABLES,
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
@@ -85,8 +87,7 @@ class Module:
 
     sources: frozenset[str]
     """Variables that may have source that imports a root."""
-    imported: frozenset[str]
-    """Names that are those of imported modules, and of nothing else."""
+    bound: Bound
     has_hook: bool
     """Whether it puts an import hook in."""
 
@@ -98,7 +99,7 @@ def relocate_strings(
 
     `late`: whether names that nothing is known of may be asked for where the source runs.
     """
-    for label in labels_in(node, names, module.imported):
+    for label in labels_in(node, names, module.bound):
         _prefix(label, text, names)
     for whole, begin in labels_inside(node, names):
         _insert(whole, begin, text, names)
@@ -128,6 +129,8 @@ def _asked(node: ast.AST, names: RelativeNames, module: Module) -> Iterator[tupl
         yield label, "here", "late_names"
     if module.has_hook and (name := dotted_name_taken_apart(node)) is not None:
         yield name, "written", "late_names"
+    for labels in made_labels_in(node, module.bound):
+        yield labels, "labels", "late_names"
     for compiler in compilers_in(node):
         yield compiler, "compiler", "late_names"
     for entry, function in path_entries_in(node):

@@ -32,8 +32,9 @@ from functools import lru_cache
 
 from .imports import parsed
 from .late_names import HOOK, LATE_WORDS, WRITES, names_of_sources
-from .module_labels import roots_imported_in
+from .module_labels import Bound, roots_imported_in
 from .module_strings import METADATA, STRINGS, Module, relocate_strings
+from .module_variables import variables_of_modules
 from .path_entries import PATH_WORDS
 from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
@@ -96,7 +97,10 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     late = not is_ours(path)
     module = Module(
         sources=names_of_sources(tree, names) if writes else frozenset(),
-        imported=roots_imported_in(tree) if b".__name__" in source else frozenset(),
+        bound=Bound(
+            imported=roots_imported_in(tree) if b".__name__" in source else frozenset(),
+            variables=variables_of_modules(tree) if b"f_globals" in source or b"__module__" in source else frozenset(),
+        ),
         has_hook=re.search(HOOK, source) is not None,
     )
     formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it

@@ -17,12 +17,17 @@ from typing import Any
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["compiler", "here", "import_", "import_arguments", "of_distribution", "source", "written"]
+__all__ = ["compiler", "here", "import_", "import_arguments", "labels", "of_distribution", "source", "written"]
 
 
 def here(name: Any) -> Any:
     """What a module is called here that the source of this package calls `name`, or what is no such name as it is."""
     return local_prefix() + name if isinstance(name, str) and _is_own(name) else name
+
+
+def labels(names: Any) -> Any:
+    """The same for each of several names, as those that the name of a module is compared with."""
+    return type(names)(map(here, names)) if type(names) in (tuple, list, set, frozenset) else here(names)
 
 
 def written(name: Any) -> Any:
