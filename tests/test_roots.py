@@ -358,6 +358,7 @@ def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company
         from pkgutil import get_data
 
         PARTS = {"tables": "mycompany.tables", "json": "json"}
+        SKIPPED = "json", "mycompany.reg"
 
         class Registry:
             def run(self):
@@ -376,6 +377,10 @@ def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company
                     __import__("no" + "where")
                 except ImportError as error:
                     assert error.__traceback__.tb_next is None  # as code looks that wants to know what was not found
+                frame = sys._getframe().f_globals["__name__"]
+                assert frame.startswith(SKIPPED) and not frame.startswith(PARTS["tables"])
+                Registry.run.__module__ = name
+                assert Registry.run.__module__ == found[0].__name__
                 return [one.__name__ for one in found], name in sys.modules, "tables.x" in sys.modules, texts
         """,
     )
