@@ -1,7 +1,7 @@
 """Code that nobody here wrote, under another name: a library's own tests, as they are and relocated.
 
-python benchmarks/relocation.py NAME [--with REQUIREMENT]... [--also ROOT]... [--tests FOLDER] [--version V]
-                                     [-- OPTIONS OF PYTEST]
+python benchmarks/relocation.py NAME [--with REQUIREMENT]... [--without DISTRIBUTION]... [--also ROOT]... [--tests FOLDER]
+                                     [--version V] [-- OPTIONS OF PYTEST]
 
 Downloads the source distribution of NAME and installs it, with what its tests ask for, into an environment of its own.
 Its tests run there under its own name. Then the library, and its tests, are delivered as the roots of a package, and the
@@ -88,6 +88,7 @@ def main() -> int:
     parser.add_argument("name")
     parser.add_argument("--version", help="of the library; the newest by default")
     parser.add_argument("--with", dest="more", action="append", default=[], help="one more requirement of the tests")
+    parser.add_argument("--without", action="append", default=[], help="a distribution that tests can do without")
     parser.add_argument(
         "--also", action="append", default=[], help="one more root: of a requirement that imports the library itself"
     )
@@ -99,7 +100,7 @@ def main() -> int:
     options, of_pytest = parser.parse_args(given[:end]), given[end + 1 :]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder.resolve() if options.folder else Path(temporary)
-        library = install(options.name, options.version, options.more, folder)
+        library = install(options.name, options.version, options.more, options.without, folder)
         tests = tests_beside(library, options.tests, folder / "own-run")
         own, of_pytest = run_own(library, tests, of_pytest, folder)
         relocated = run_relocated(library, options.also, tests, of_pytest, folder)
@@ -108,8 +109,11 @@ def main() -> int:
     return tell(library, own, relocated)
 
 
-def install(name: str, version: str | None, more: list[str], folder: Path) -> Library:
-    """The library from the package index in an environment of its own, `folder/own`, with what its tests ask for."""
+def install(name: str, version: str | None, more: list[str], without: list[str], folder: Path) -> Library:
+    """The library from the package index in an environment of its own, `folder/own`, with what its tests ask for.
+
+    `without`: what is taken out of that again.
+    """
     wanted = f"{name}=={version}" if version else name
     downloads = folder / "downloads"
     download = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", name, "-d", str(downloads)]
@@ -133,6 +137,8 @@ def install(name: str, version: str | None, more: list[str], folder: Path) -> Li
     for requirements in asked_for(source):
         if subprocess.run([*into, *requirements], capture_output=True, check=False).returncode:
             print(f"not installed: {' '.join(requirements)}", file=sys.stderr)
+    if without:
+        run(uv(), "pip", "uninstall", "-q", "--python", str(python), *without)
     roots, modules, site = json.loads(run(str(python), "-P", "-c", _FILES, name))
     library = Library(name, version, python, source, roots, modules, Path(site))
     add_tests_inside(library)
@@ -338,6 +344,8 @@ def run_tests(
     for line in outcomes.read_text(encoding="utf-8").splitlines():
         test, kind, reason = json.loads(line)
         test = test.replace(f"{UID}.", "")  # where a module's name is part of a test's
+        for base in bases:
+            test = test.replace(f"{base}{os.sep}", "")  # and where a path is
         if found.get(test, Outcome("passed", "")).kind != "failed":
             found[test] = Outcome(kind, reason)
     return found

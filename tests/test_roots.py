@@ -363,6 +363,7 @@ def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company
         from pkgutil import get_data
 
         PARTS = {"tables": "mycompany.tables", "json": "json"}
+        SKIPPED = "json", "mycompany.reg"
 
         class Registry:
             def run(self):
@@ -381,6 +382,10 @@ def test_names_that_are_made_while_the_source_runs_mean_the_packages_own(company
                     __import__("no" + "where")
                 except ImportError as error:
                     assert error.__traceback__.tb_next is None  # as code looks that wants to know what was not found
+                frame = sys._getframe().f_globals["__name__"]
+                assert frame.startswith(SKIPPED) and not frame.startswith(PARTS["tables"])
+                Registry.run.__module__ = name
+                assert Registry.run.__module__ == found[0].__name__
                 return [one.__name__ for one in found], name in sys.modules, "tables.x" in sys.modules, texts
         """,
     )
@@ -413,6 +418,9 @@ def test_code_that_is_made_as_text_imports_the_packages_own(company: Project) ->
             exec(compile(text, "<template>", "exec"), space)
             return space["render"](4)
 
+        def handed(function, *arguments):
+            return function(*arguments)
+
         def written():
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder, "made.py")
@@ -430,7 +438,8 @@ def test_code_that_is_made_as_text_imports_the_packages_own(company: Project) ->
                 program = "import mycompany.late; print(mycompany.late.name())"
                 printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip()
                 module = subprocess.run([sys.executable, "-m", "mycompany.shown"], capture_output=True, text=True).stdout.strip()
-                return compiled(), written(), printed, module
+                called = eval(handed(compile, "__import__('mycompany.late').late.name()", "<handed>", "eval"))
+                return compiled(), written(), printed, module, called
         """,
     )
     company.write("mycompany/shown.py", "if __name__ == '__main__':\n    print(__spec__.name)\n")
@@ -441,7 +450,46 @@ def test_code_that_is_made_as_text_imports_the_packages_own(company: Project) ->
     code = "import my_job__1_0_0 as p\nprint(p.Entry.load_resource('job').run())"
     printed = company.run(code, with_project=False, with_delivery=False, PYTHONPATH=str(unpacked))
     late = "'my_job__1_0_0.mycompany.late'"
-    assert printed.strip() == f"((8, 8, {late}, {late}), {late}, {late[1:-1]!r}, 'my_job__1_0_0.mycompany.shown')"
+    assert (
+        printed.strip() == f"((8, 8, {late}, {late}), {late}, {late[1:-1]!r}, 'my_job__1_0_0.mycompany.shown', {late})"
+    )
+
+
+def test_files_that_are_imported_under_another_name_find_the_package_they_lie_in(company: Project) -> None:
+    """From a folder of the package that is put on `sys.path`, as scripts do it, by their path, as plug-ins, or executed, as settings."""
+    company.write("mycompany/scripts/helper.py", "from mycompany.late import name\nimport mycompany.tables\n")
+    company.write("mycompany/scripts/plain.py", "NAME = (__name__, __package__)\n")
+    company.write("mycompany/scripts/apps/__init__.py", "from .first import PLACE\nfrom apps import second\n")
+    company.write("mycompany/scripts/apps/first.py", "PLACE = __package__\n")
+    company.write("mycompany/scripts/apps/second.py", "from mycompany.late import name\n")
+    company.write(
+        "mycompany/scripts/run.py",
+        """
+        import importlib.util, os, sys
+
+        class Script:
+            def run(self):
+                here = os.path.dirname(__file__)
+                sys.path.insert(0, here)
+                import apps, helper, plain
+                assert importlib.reload(helper) is helper
+                sys.path.remove(here)
+                spec = importlib.util.spec_from_file_location("plugin", os.path.join(here, "helper.py"))
+                plugin = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(plugin)
+                space = {}
+                exec(compile(open(helper.__file__).read(), helper.__file__, "exec"), space)
+                assert space["name"] is helper.name and "name" not in globals()
+                return [
+                    helper.__name__, helper.name(), helper.mycompany.tables.double(1), plain.NAME,
+                    apps.PLACE, apps.second.__name__, apps.second.name(), plugin.__name__, plugin.name(),
+                ]
+        """,
+    )
+    file = company.deliver(job="mycompany.scripts.run:Script()")
+    late = "my_job__1_0_0.mycompany.late"
+    found = ["helper", late, 2, ("plain", ""), "apps", "apps.second", late, "plugin", late]
+    assert ran(company, file, "mycompany", "my_job__1_0_0.mycompany.scripts.apps") == [repr(found), "[]"]
 
 
 def test_classes_that_say_to_be_of_a_module_are_pickled_as_the_packages(company: Project) -> None:

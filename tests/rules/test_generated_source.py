@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from tg.common.delivery.runtime.generated_source import relocated_imports, relocated_tree
-from tg.common.delivery.runtime.late_names import here, import_, of_distribution, source
+from tg.common.delivery.runtime.late_names import compiler, here, import_, labels, of_distribution, source, written
 from tg.common.delivery.runtime.roots import Roots
 
 ROOTS = Roots(("mycompany", "tg"), "")
@@ -84,3 +84,6 @@ def test_outside_of_a_package_everything_means_what_it_says() -> None:
     assert here("tg.common") == "tg.common"
     assert of_distribution("tg") == "tg"
     assert import_("tg.common").__name__ == "tg"
+    assert labels(("tg", "a")) == ("tg", "a")
+    assert written("tg.common") == "tg.common"
+    assert compiler(compile) is compile

@@ -14,7 +14,7 @@ from tg.common.delivery.delivery.relocation import may_need_relocation, relocate
 ROOTS = ["mycompany", "tg"]
 UID = '__spec__.parent.rsplit(".", 2)[0] + "." + '
 RUNTIME = '__import__(__spec__.parent.rsplit(".", 2)[0] + ".tg.common.delivery.runtime.{}", fromlist=["here"])'
-LATE, PLUGINS = RUNTIME.format("late_names"), RUNTIME.format("plugins")
+LATE, PLUGINS, ENTRIES = (RUNTIME.format(module) for module in ("late_names", "plugins", "path_entries"))
 
 
 def relocated(source: str, path: str = "tg/p/m.py") -> str:
@@ -75,17 +75,52 @@ def test_a_name_that_a_function_takes_as_a_module_is_relocated(source: str, chan
         ('__import__("tg.x", {})', f'__import__(*{LATE}.import_arguments("tg.x", {{}}))'),
         ("sys.modules[name]", f"sys.modules[{LATE}.here(name)]"),
         ("sys.modules.get(name)", f"sys.modules.get({LATE}.here(name))"),
+        ("m = c.__module__\nm in sys.modules", f"m = c.__module__\n{LATE}.here(m) in sys.modules"),
         ("name in sys.modules", f"{LATE}.here(name) in sys.modules"),
         ("find_spec(name)", f"find_spec({LATE}.here(name))"),
         ("pkgutil.get_data(name, 'x')", f"pkgutil.get_data({LATE}.here(name), 'x')"),
-        ("exec(code, space)", f"exec({LATE}.source(code), space)"),
+        ("exec(code)", f"exec({LATE}.source(code))"),
         ("compile(code, file, 'exec')", f"compile({LATE}.source(code), file, 'exec')"),
+        ("exec(code, a, b)", f"exec(*{ENTRIES}.executed({LATE}.source(code), a, b))"),
         ("exec(compile(code, file, 'exec'))", f"exec(compile({LATE}.source(code), file, 'exec'))"),
         ('[sys.executable, "-c", code]', f'[sys.executable, "-c", {LATE}.source(code)]'),
         ('file.write("from tg.x import " + n)', f'file.write({LATE}.source("from tg.x import " + n))'),
+        (
+            "code = dedent('\\n from tg.x import y')\nfile.write_text(code)",
+            f"code = dedent('\\n from tg.x import y')\nfile.write_text({LATE}.source(code))",
+        ),
+        ("cls.__module__.startswith(a)", f"cls.__module__.startswith({LATE}.labels(a))"),
+        (
+            "def f(a):\n  m = a.f_globals.get('__name__') or '?'\n  if b: m = '?'\n  return m in skipped or m.startswith(a.b)",
+            "def f(a):\n  m = a.f_globals.get('__name__') or '?'\n  if b: m = '?'\n"
+            f"  return m in {LATE}.labels(skipped) or m.startswith({LATE}.labels(a.b))",
+        ),
+        ("spec.loader.get_resource_reader(name)", f"spec.loader.get_resource_reader({LATE}.here(name))"),
+        ("__loader__.get_source(name)", f"__loader__.get_source({LATE}.here(name))"),
+        ("f.__module__ = name", f"f.__module__ = {LATE}.here(name)"),
+        (
+            "sys.meta_path.append(a)\nname.partition('.')\na.__name__.split('.')",
+            f"sys.meta_path.append(a)\n{LATE}.written(name).partition('.')\n{LATE}.written(a.__name__).split('.')",
+        ),
+        ("call(compile, code, 'a')", f"call({LATE}.compiler(compile), code, 'a')"),
     ],
 )
 def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source: str, changed: str) -> None:
+    assert relocated(source) == changed
+
+
+@pytest.mark.parametrize(
+    ("source", "changed"),
+    [
+        ("sys.path.insert(0, str(here))", f"sys.path.insert(0, {ENTRIES}.known(str(here)))"),
+        ("sys.path[:0] = [a]", f"sys.path[:0] = {ENTRIES}.known([a])"),
+        ("sys.path = [a] + sys.path", f"sys.path = {ENTRIES}.known([a] + sys.path)"),
+        ("sys.path += more", f"sys.path += {ENTRIES}.known(more)"),
+        ("monkeypatch.syspath_prepend(a)", f"monkeypatch.syspath_prepend({ENTRIES}.known(a))"),
+        ("util.spec_from_file_location(a, b)", f"{ENTRIES}.telling(util.spec_from_file_location)(a, b)"),
+    ],
+)
+def test_a_folder_on_the_path_and_a_file_may_be_the_packages_own(source: str, changed: str) -> None:
     assert relocated(source) == changed
 
 
@@ -104,6 +139,13 @@ def test_a_name_that_is_made_elsewhere_is_asked_for_where_the_source_runs(source
         ('c.__module__ in ("tg", "a")', f'c.__module__ in ({UID}"tg", "a")'),
         ('f_globals.get("__name__") == "tg.x"', f'f_globals.get("__name__") == {UID}"tg.x"'),
         ('module.__name__ == "tg.x"', f'module.__name__ == {UID}"tg.x"'),
+        ('m = c.__module__\nm in ("tg", "a")', f'm = c.__module__\nm in ({UID}"tg", "a")'),
+        (
+            'def f():\n  m = a.f_globals["__name__"]\n  while m.startswith("tg"): m = b.f_globals["__name__"]',
+            f'def f():\n  m = a.f_globals["__name__"]\n  while m.startswith({UID}"tg"): m = b.f_globals["__name__"]',
+        ),
+        ('module.__name__.startswith("tg.")', f'module.__name__.startswith({UID}"tg.")'),
+        ('import tg\ntg.__name__ == "tg"', f'from ... import tg\ntg.__name__ == {UID}"tg"'),
         ('c.__module__.startswith("tg.")', f'c.__module__.startswith({UID}"tg.")'),
         ('version(__name__.split(".")[0])', f'version({UID[:-6]}".tg")'),
         ('files(__package__.partition(".")[0])', f'files({UID[:-6]}".tg")'),
@@ -168,15 +210,38 @@ def test_a_module_that_is_a_root_itself_has_its_parent_above() -> None:
         'import_module(__package__ + ".x")',
         '__import__(__name__ + ".x", fromlist=["x"])',
         'cls.__name__ == "tg"',
+        'cls.__name__.startswith("tg")',
+        'm = c.__module__\nm = "x"\nm == "tg"',
+        'def f():\n  m = c.__module__\ndef g(m): return m == "tg"',
+        'def f(m):\n  m = m or c.__module__\n  return m == "tg"',
+        'for m in x: pass\nm = c.__module__\nm.startswith("tg")',
+        'tg.__name__ == "tg"',
+        'from x import tg\ntg.__name__ == "tg"',
         'namedtuple("A", "b", module="a")',
         'error.module == "tg.x"',
         're.compile("import tg")',
         'exec("x = 1")',
         'print("import tg.x")',
         'file.write("import json")',
+        'text = "import json"\nfile.write(text)',
+        'text = "the text says: import tg"\nfile.write(text)',
+        'text = "\\n import tg"\nprint(text)',
+        'pytester.plugins = ["tg"]',
         '["git", "commit", "-m", "tg.x"]',
         'entry_points(group="tg")',
         'sys.modules["json"]',
+        'f.__module__ = __name__',
+        'loader.get_source(__name__)',
+        'environment.get_source(name)',
+        'f.__module__ = g.__module__',
+        'name.split(".")',
+        'sys.meta_path.remove(a)\nname.split(".")',
+        'sys.meta_path.insert(0, a)\nname.rpartition("."), name.split(","), ".".join(names)',
+        'sys.path.append(".")',
+        'sys.path.remove(folder)',
+        'sys.path == old',
+        'os.path.join(folder)',
+        'call(re.compile, "import tg")',
         'modules["tg.x"]',
         '"http:tg"',
         '{"tg.x": 1}',

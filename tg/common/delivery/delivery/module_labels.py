@@ -6,7 +6,9 @@
 | `namedtuple("A", "a b", module="mycompany")`     | `"mycompany"`                      |
 | `filterwarnings("ignore", module="mycompany.x")` | `"mycompany.x"`, which is a pattern |
 | `__name__ == "mycompany.x"`, `cls.__module__ in ("mycompany.x", …)` | each of them     |
+| `mycompany.__name__ == "mycompany"`, where that is imported | `"mycompany"`          |
 | `cls.__module__.startswith("mycompany.")`        | `"mycompany."`                     |
+| `name.startswith(skipped)`, where `name` is one of a module | what is in `skipped`      |
 | `for m in sys.modules: if m.startswith("mycompany")` | `"mycompany"`                  |
 | `pytest_plugins = ["mycompany.x"]`               | each of them                       |
 | `[sys.executable, "-m", "mycompany.x"]`          | `"mycompany.x"`                    |
@@ -21,12 +23,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from .imports import name_of
+from .module_variables import names_module
 from .relative_names import RelativeNames
 
-__all__ = ["LABELS", "labels_in", "labels_inside"]
+__all__ = ["LABELS", "Bound", "labels_in", "labels_inside", "made_labels_in", "roots_imported_in"]
 
 LABELS = (
     rb"__(?:module|name|package)__\b[^\r\n]*[\"']%(root)s\b",
@@ -46,12 +50,53 @@ _TAKE_LABELS = frozenset(
 )
 
 
-def labels_in(node: ast.AST, names: RelativeNames) -> list[ast.expr]:
+@dataclass(frozen=True)
+class Bound:
+    """What names in a module are bound to, where that tells labels."""
+
+    imported: frozenset[str]
+    """Names that are those of imported modules, and of nothing else."""
+    variables: frozenset[int]
+    """Places where a variable is read that holds what a module is called, by the `id` of their nodes."""
+
+    def names_module(self, node: ast.expr) -> bool:
+        """Whether an expression is what a module is called."""
+        return names_module(node) or id(node) in self.variables
+
+
+def labels_in(node: ast.AST, names: RelativeNames, bound: Bound) -> list[ast.expr]:
     """The labels of one node, those of roots."""
-    return [label for label in _labels(node) if _is_of_roots(label, names)]
+    return [label for label in _labels(node, bound) if _is_of_roots(label, names)]
 
 
-def _labels(node: ast.AST) -> Iterator[ast.expr]:
+def made_labels_in(node: ast.AST, bound: Bound) -> list[ast.expr]:
+    """What is no label that is written out, and that a module's name is compared with: `name.startswith(skipped)`."""
+    if isinstance(node, ast.Call) and _is_startswith(node) and bound.names_module(node.func.value):  # type: ignore[attr-defined]
+        compared = node.args[:1]
+    elif (
+        isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)) and bound.names_module(node.left)
+    ):
+        compared = node.comparators[:1]
+    else:
+        return []
+    made = [one for one in compared if isinstance(one, (ast.Name, ast.Attribute)) and not bound.names_module(one)]
+    return [one for one in made if name_of(one) != "modules"]
+
+
+def _is_startswith(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "startswith"
+
+
+def roots_imported_in(tree: ast.Module) -> frozenset[str]:
+    """The names in a module that are bound by `import name` and by no other import."""
+    nodes = list(ast.walk(tree))
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names if not alias.asname}
+    others = {alias.asname for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    others |= {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return frozenset(name.partition(".")[0] for name in modules) - others
+
+
+def _labels(node: ast.AST, bound: Bound) -> Iterator[ast.expr]:
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if node.value is not None and any(name_of(target) in ("__module__", "pytest_plugins") for target in targets):
@@ -63,12 +108,16 @@ def _labels(node: ast.AST) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
         labels = [label for side in sides for label in _each(side)]
-        if any(_names_module(side) for side in sides):
+        if any(map(bound.names_module, sides)):
             yield from labels
-        elif any(name_of(side) == "__name__" for side in sides):  # a class has no dot in its own
-            yield from (label for label in labels if isinstance(label, ast.Constant) and "." in str(label.value))
+        elif named := [side for side in sides if isinstance(side, ast.Attribute) and side.attr == "__name__"]:
+            own = bound.imported & {name_of(side.value) for side in named if isinstance(side.value, ast.Name)}
+            constants = [label for label in labels if isinstance(label, ast.Constant)]
+            yield from (
+                one for one in constants if one.value in own or "." in str(one.value)
+            )  # a class has no dot in its own
     elif isinstance(node, ast.Call):
-        yield from _labels_of_call(node)
+        yield from _labels_of_call(node, bound)
     elif isinstance(node, (ast.List, ast.Tuple)):
         yield from _program(node.elts)
     elif isinstance(node, (ast.For, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
@@ -91,7 +140,7 @@ def _labels_of_loop(loop: ast.For | ast.ListComp | ast.SetComp | ast.DictComp | 
             yield from (label for side in sides for label in _each(side))
 
 
-def _labels_of_call(node: ast.Call) -> Iterator[ast.expr]:
+def _labels_of_call(node: ast.Call, bound: Bound) -> Iterator[ast.expr]:
     function = name_of(node.func)
     if function in _TAKE_LABELS:
         yield from (keyword.value for keyword in node.keywords if keyword.arg == "module")
@@ -99,8 +148,12 @@ def _labels_of_call(node: ast.Call) -> Iterator[ast.expr]:
         yield from node.args[3:4]
     elif function == "set_module":
         yield from node.args[:1]
-    elif function == "startswith" and isinstance(node.func, ast.Attribute) and _names_module(node.func.value):
-        yield from (label for given in node.args[:1] for label in _each(given))
+    elif isinstance(node.func, ast.Attribute) and _is_startswith(node):
+        labels = [label for given in node.args[:1] for label in _each(given)]
+        if bound.names_module(node.func.value):
+            yield from labels
+        elif name_of(node.func.value) == "__name__":
+            yield from filter(_has_dot, labels)
     elif function == "setattr" and len(node.args) == 3:
         name = node.args[1]
         if isinstance(name, ast.Constant) and name.value == "__module__":
@@ -134,18 +187,9 @@ def _each(value: ast.expr) -> list[ast.expr]:
     return list(value.elts) if isinstance(value, (ast.List, ast.Tuple, ast.Set)) else [value]
 
 
-def _names_module(node: ast.expr) -> bool:
-    """Whether an expression is the name of a module; `x.__name__` may be that of anything."""
-    if isinstance(node, ast.Name):
-        return node.id in ("__name__", "__package__")
-    if isinstance(node, ast.Call):  # f_globals.get("__name__", ""), getattr(cls, "__module__", None)
-        first = node.args[: 2 if name_of(node.func) == "getattr" else 1]
-        names = ("__module__",) if name_of(node.func) == "getattr" else ("__name__", "__package__")
-        known = name_of(node.func) in ("get", "getattr") and first and isinstance(first[-1], ast.Constant)
-        return bool(known) and first[-1].value in names  # type: ignore[attr-defined]
-    if isinstance(node, ast.Subscript):
-        return isinstance(node.slice, ast.Constant) and node.slice.value in ("__name__", "__package__")
-    return isinstance(node, ast.Attribute) and node.attr in ("__module__", "__package__")
+def _has_dot(label: ast.expr) -> bool:
+    """A class has none in its `__name__`."""
+    return isinstance(label, ast.Constant) and "." in str(label.value)
 
 
 def _is_of_roots(label: ast.expr, names: RelativeNames) -> bool:

@@ -18,24 +18,31 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .imports import name_of
 from .late_names import (
+    ASKED_OF_LOADERS,
     LATE,
     TAKE_LATE_NAMES,
     ask_for_arguments,
     ask_for_name,
-    ask_for_plugins,
     compiled_text,
+    compilers_in,
+    dotted_name_taken_apart,
     is_asked_for,
     is_first_part_of_own,
     is_of_this_process,
+    made_label,
 )
-from .module_labels import LABELS, labels_in, labels_inside
+from .module_labels import LABELS, Bound, labels_in, labels_inside, made_labels_in
+from .module_variables import VARIABLES
+from .path_entries import PATHS, executes_in_space, path_entries_in
 from .relative_names import RelativeNames
 from .source_text import SourceText
 
-__all__ = ["METADATA", "STRINGS", "relocate_strings"]
+__all__ = ["METADATA", "STRINGS", "Module", "relocate_strings"]
 
 STRINGS = (
     rb"import_module\s*\((?!\s*[\"']\.)",
@@ -48,6 +55,8 @@ STRINGS = (
     rb"\(\s*__(?:name|package)__\.(?:split|partition)\(",
     *LATE,
     *LABELS,
+    *PATHS,
+    *VARIABLES,
 )
 """What a module has that has to be looked at here; patterns with a place for the roots' names."""
 
@@ -72,28 +81,60 @@ _DOTTED = re.compile(r"\w+(?:\.\w+)*(?::\w+(?:\.\w+)*)?")
 _ENTRY_POINT = re.compile(r"\w+(?:\.\w+)*:\w+(?:\.\w+)*")
 
 
-def relocate_strings(node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool) -> tuple[int, str] | None:
+@dataclass(frozen=True)
+class Module:
+    """What is known of the module as a whole."""
+
+    sources: frozenset[str]
+    """Variables that may have source that imports a root."""
+    bound: Bound
+    has_hook: bool
+    """Whether it puts an import hook in."""
+
+
+def relocate_strings(
+    node: ast.AST, text: SourceText, names: RelativeNames, *, late: bool, module: Module
+) -> tuple[int, str] | None:
     """Relocate what one node names; or tell its line, and what stands there, when that cannot be done.
 
     `late`: whether names that nothing is known of may be asked for where the source runs.
     """
-    for label in labels_in(node, names):
+    for label in labels_in(node, names, module.bound):
         _prefix(label, text, names)
     for whole, begin in labels_inside(node, names):
         _insert(whole, begin, text, names)
-    if late and (program := compiled_text(node, names)) is not None and not is_asked_for(program, text):
-        ask_for_name(program, text, names, "source")
+    for asked, function, runtime in _asked(node, names, module) if late else ():
+        if not is_asked_for(asked, text) and _is_at(asked, text):
+            ask_for_name(asked, text, names, function, runtime)
     if isinstance(node, ast.Call):
+        if late and executes_in_space(node):
+            ask_for_arguments(node, text, names, "executed", "path_entries")
         return _of_call(node, text, names, late)
     if isinstance(node, ast.Subscript) and _is_sys_modules(node.value):
         return _of_module_table(node, node.slice, text, names, late)
     if isinstance(node, ast.Compare) and _is_sys_modules(node.comparators[0]):
         return _of_module_table(node, node.left, text, names, late)
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _ENTRY_POINT.fullmatch(node.value):
-        module = node.value.partition(":")[0]
-        reported = "." in module and names.has(module) and not text.is_prefixed(node)
+        named = node.value.partition(":")[0]
+        reported = "." in named and names.has(named) and not text.is_prefixed(node)
         return (node.lineno, repr(node.value)) if reported else None
     return None
+
+
+def _asked(node: ast.AST, names: RelativeNames, module: Module) -> Iterator[tuple[ast.expr, str, str]]:
+    """What the package is to look at where the source runs, and the function and the module of its runtime that do."""
+    if (program := compiled_text(node, names, module.sources)) is not None:
+        yield program, "source", "late_names"
+    if (label := made_label(node)) is not None:
+        yield label, "here", "late_names"
+    if module.has_hook and (name := dotted_name_taken_apart(node)) is not None:
+        yield name, "written", "late_names"
+    for labels in made_labels_in(node, module.bound):
+        yield labels, "labels", "late_names"
+    for compiler in compilers_in(node):
+        yield compiler, "compiler", "late_names"
+    for entry, function in path_entries_in(node):
+        yield entry, function, "path_entries"
 
 
 def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool) -> tuple[int, str] | None:
@@ -110,8 +151,11 @@ def _of_call(node: ast.Call, text: SourceText, names: RelativeNames, late: bool)
         return _of_module_table(node, node.args[1], text, names, late)
     if function.lstrip("_") in _GIVE_PLUGINS and late and names.has_distributions:
         if isinstance(node.func, (ast.Name, ast.Attribute)) and not is_asked_for(node.func, text):
-            ask_for_plugins(node.func, text, names)
+            ask_for_name(node.func, text, names, "with_own", "plugins")
         return None
+    asked = node.func.value if isinstance(node.func, ast.Attribute) and function in ASKED_OF_LOADERS else None
+    if asked is not None and name_of(asked).strip("_") == "loader" and node.args:
+        return _of_module_table(node, node.args[0], text, names, late)
     given = node.args[:1] or [keyword.value for keyword in node.keywords if keyword.arg in _PARAMETERS]
     if not given or function not in _TAKE_MODULES | _TAKE_DOTTED_NAMES | _TAKE_DISTRIBUTIONS:
         return None

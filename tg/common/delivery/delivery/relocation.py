@@ -31,8 +31,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .imports import parsed
-from .late_names import LATE_WORDS, WRITES
-from .module_strings import METADATA, STRINGS, relocate_strings
+from .late_names import HOOK, LATE_WORDS, WRITES, names_of_sources
+from .module_labels import Bound, roots_imported_in
+from .module_strings import METADATA, STRINGS, Module, relocate_strings
+from .module_variables import variables_of_modules
+from .path_entries import PATH_WORDS
 from .plain_imports import plain_edits
 from .relative_names import RelativeNames, is_ours
 from .source_text import Edit, SourceText, edited
@@ -67,7 +70,7 @@ def may_need_relocation(source: bytes, roots: Sequence[str], path: str = "", dis
     source = source.removeprefix(codecs.BOM_UTF8)
     if _reads_pickles(source) or (distributions and re.search(METADATA, source)):
         return True
-    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS)):
+    if not any(word in source for word in (*(root.encode() for root in roots), *LATE_WORDS, *PATH_WORDS)):
         return False  # most files, and far sooner told than by a pattern
     return _matches(_STATEMENTS, source, roots) or _matches(STRINGS, source, roots)
 
@@ -92,6 +95,14 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
     text = SourceText(source, tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     unresolved = []
     late = not is_ours(path)
+    module = Module(
+        sources=names_of_sources(tree, names) if writes else frozenset(),
+        bound=Bound(
+            imported=roots_imported_in(tree) if b".__name__" in source else frozenset(),
+            variables=variables_of_modules(tree) if b"f_globals" in source or b"__module__" in source else frozenset(),
+        ),
+        has_hook=re.search(HOOK, source) is not None,
+    )
     formatted: set[int] = set()  # what is inside of an f-string, where quotes would end it
     for node in ast.walk(tree) if strings else _statements(tree):
         if isinstance(node, ast.JoinedStr):
@@ -104,7 +115,8 @@ def relocate(source: bytes, roots: Sequence[str], path: str, distributions: Sequ
                 _relocate_import(node, text, names, pickles)
         elif (
             strings
-            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted)) is not None
+            and (found := relocate_strings(node, text, names, late=late and id(node) not in formatted, module=module))
+            is not None
         ):
             unresolved.append(found)
     edits = text.edits()

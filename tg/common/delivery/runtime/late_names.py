@@ -6,21 +6,36 @@ text and compiled imports by names that are written out in that text; see `sourc
 """
 
 from __future__ import annotations
+import __future__
 
 import builtins
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from .distributions import distributions_of, normalised
 from .roots import Roots, local_prefix, roots_of_package
 
-__all__ = ["here", "import_", "import_arguments", "of_distribution", "source"]
+__all__ = ["compiler", "here", "import_", "import_arguments", "labels", "of_distribution", "source", "written"]
 
 
 def here(name: Any) -> Any:
     """What a module is called here that the source of this package calls `name`, or what is no such name as it is."""
     return local_prefix() + name if isinstance(name, str) and _is_own(name) else name
+
+
+def labels(names: Any) -> Any:
+    """The same for each of several names, as those that the name of a module is compared with."""
+    return type(names)(map(here, names)) if type(names) in (tuple, list, set, frozenset) else here(names)
+
+
+def written(name: Any) -> Any:
+    """What the source of this package calls a module that is called `name` here; what is none of its own as it is."""
+    prefix = local_prefix()
+    if not prefix or not isinstance(name, str) or not name.startswith(prefix):
+        return name
+    return name[len(prefix) :] if _is_own(name[len(prefix) :]) else name
 
 
 def of_distribution(name: Any) -> Any:
@@ -72,6 +87,22 @@ def source(text: Any) -> Any:
     from .generated_source import relocated_imports  # with `ast`, whose import takes longer than all of loading
 
     return relocated_imports(text, prefix, _roots())
+
+
+def compiler(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`compile`, for who is handed it: what it compiles is relocated before. Whatever else is of that name, as it is."""
+    return _compile if function is builtins.compile and local_prefix() else function
+
+
+_FEATURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+
+
+def _compile(
+    text: Any, filename: Any, mode: str, flags: int = 0, dont_inherit: bool = False, *arguments: Any, **named: Any
+) -> Any:
+    if not dont_inherit:  # what the caller has imported from __future__, as `compile` finds it out
+        flags |= sys._getframe(1).f_code.co_flags & _FEATURES
+    return compile(source(text), filename, mode, flags, True, *arguments, **named)
 
 
 def _is_own(name: str) -> bool:
