@@ -12,10 +12,10 @@ GET    /metrics, /health/live, /health/ready
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -136,8 +136,13 @@ class _Management:
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text."""
         self.require(request, Role.READ)
-        for (name, version), pool in self.deployer.pools().items():
-            self._metrics.memory.labels(name, version).set(memory_of(pool.process_ids))
+        pools = dict(self.deployer.pools())
+        processes = [pool.process_ids for pool in pools.values()]
+        taken = await asyncio.to_thread(lambda: [memory_of(some) for some in processes])
+        for ((name, version), pool), memory in zip(pools.items(), taken, strict=True):
+            if self.deployer.pools().get((name, version)) is not pool:
+                continue  # it was unloaded meanwhile
+            self._metrics.memory.labels(name, version).set(memory)
             self._metrics.waiting.labels(name, version).set(pool.waiting)
             self._metrics.workers.labels(name, version).set(len(pool.process_ids))
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
@@ -224,8 +229,10 @@ def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, (Refused, BadBody))
-    headers: dict[str, Any] = {"www_authenticate": "Bearer"} if error.status == 401 else {}
-    return error_response(str(error), error.status, **headers)
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    deployment = error.deployment if isinstance(error, Refused) else None
+    told = {"error": str(error)} if deployment is None else {"error": str(error), "deployment": deployment}
+    return JsonResponse(told, error.status, headers)
 
 
 def _no_room(request: Request, error: Exception) -> Response:

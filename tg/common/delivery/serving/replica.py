@@ -21,11 +21,15 @@ Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 class FailedToStart(Exception):
-    """A worker cannot serve: the package does not load, does not warm up, or answers wrongly. `log` is what it wrote."""
+    """A worker cannot serve: the package does not load, does not warm up, or answers wrongly. `log` is what it wrote.
 
-    def __init__(self, reason: str, *, log: str = "") -> None:
+    `kind` is the name of the error that it told, where it was one of delivery's.
+    """
+
+    def __init__(self, reason: str, *, log: str = "", kind: str = "") -> None:
         super().__init__(reason)
         self.log = log
+        self.kind = kind
 
 
 class Request(NamedTuple):
@@ -129,7 +133,7 @@ class Replica(asyncio.Protocol):
             elif frame.kind == FAILED:
                 facts = frame.known()
                 log = "\n".join(filter(None, (self.last_lines(), facts.get("traceback", ""))))
-                self.ready.set_exception(FailedToStart(facts["reason"], log=log))
+                self.ready.set_exception(FailedToStart(facts["reason"], log=log, kind=facts.get("error", "")))
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`: the worker has ended, or was let go."""
