@@ -15,12 +15,14 @@ from typing import Any
 import msgspec
 
 from ..delivery.store import Store
+from ..runtime.entry_point import EntryPoint
 from ..runtime.errors import DeliveryError, StorageProblem
 from ..runtime.whole_files import sweep_unfinished
 from .children import Nurseries
 from .gateway import Gateway, Route, Served
+from .local_replica import LocalReplica
 from .metrics import Metrics
-from .pool import Pool
+from .pool import AnyReplica, Pool
 from .registry import Registry, State, Version
 from .replica import FailedToStart, Replica
 from .settings import ServerSettings
@@ -254,7 +256,12 @@ class Deployer:
         record.state, record.reason = State.LOADING, ""
         tell = self._teller(deployment, name, record)
 
-        async def start() -> Replica:
+        async def start() -> AnyReplica:
+            replica: AnyReplica
+            if self._settings.in_process and record.python == sys.executable:
+                replica = LocalReplica(Path(record.folder), {"model": name, "version": record.version}, tell)
+                await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
+                return replica
             child = await self._nurseries.start(
                 _WORKER, {"folder": record.folder}, python=record.python or sys.executable
             )
@@ -356,12 +363,15 @@ class Deployer:
             if (name, record.version) not in self._pools and record.state is State.DRAINING:
                 record.state = State.UNLOADED
                 self._metrics.unloaded(name, record.version)
+                await self._unload_modules(record.folder)
             await self._forget(name)
 
     async def _give_up(self, name: str, version: str, folder: str) -> None:
         """Leave nothing of a deploy that came to nothing, but that it failed."""
         if name in self._registry.names:
             self._unload_all_but(name, self._registry.names[name].kept)
+            if (name, version) not in self._pools:
+                await self._unload_modules(folder)
             await self._forget(name)
         if folder not in {one.folder for _, one in self._registry.all()}:
             await asyncio.to_thread(self._remove, folder)
@@ -378,6 +388,11 @@ class Deployer:
         self._nurseries.let_go(
             {one.python for _, one in self._registry.all() if one.state not in (State.UNLOADED, State.FAILED)}
         )
+
+    async def _unload_modules(self, folder: str) -> None:
+        """Take a version out of this process, where it was loaded here."""
+        if self._settings.in_process and Path(folder).is_dir():
+            await asyncio.to_thread(EntryPoint.of_folder(Path(folder)).unload)
 
     def _remove(self, folder: str) -> None:
         store = Store(self._settings.store_folder)
@@ -450,6 +465,8 @@ class Deployer:
                 return
             if deployment is not None and deployment.state not in (State.READY, State.FAILED):
                 deployment.say(facts["message"])
+            if facts.get("is_logged"):
+                return
             level = getattr(logging, facts["level"], logging.INFO)
             logging.getLogger(facts["logger"]).log(
                 level, facts["message"], extra={"facts": {**about, "request_id": facts.get("request_id", "")}}
@@ -463,11 +480,11 @@ class Deployer:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _within(future: Any, replica: Replica, seconds: float, what: str) -> Any:
+async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -> Any:
     try:
         return await asyncio.wait_for(asyncio.shield(future), seconds)
     except asyncio.TimeoutError:
-        replica.child.kill()
+        replica.kill()
         await replica.gone
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()

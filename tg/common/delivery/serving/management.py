@@ -125,7 +125,7 @@ class _Management:
                 versions.append(
                     {
                         **described,
-                        "workers": len(pool.process_ids) if pool else 0,
+                        "workers": pool.workers if pool else 0,
                         "waiting": pool.waiting if pool else 0,
                         "seconds": figures.get((name, version.version), []) if pool else [],
                     }
@@ -142,9 +142,10 @@ class _Management:
         for ((name, version), pool), memory in zip(pools.items(), taken, strict=True):
             if self.deployer.pools().get((name, version)) is not pool:
                 continue  # it was unloaded meanwhile
-            self._metrics.memory.labels(name, version).set(memory)
+            if pool.process_ids:
+                self._metrics.memory.labels(name, version).set(memory)
             self._metrics.waiting.labels(name, version).set(pool.waiting)
-            self._metrics.workers.labels(name, version).set(len(pool.process_ids))
+            self._metrics.workers.labels(name, version).set(pool.workers)
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     async def deployments(self, request: Request) -> Response:
