@@ -42,6 +42,15 @@ def server(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert started.stop() == 0
 
 
+@pytest.fixture(scope="session")
+def narrow(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Another one, with which few requests can wait, and not for long."""
+    folder = tmp_path_factory.mktemp("narrow") / "state"
+    started = RunningServer(folder, packages.project.home, waiting=2, waiting_seconds=1)
+    yield started.wait_until_ready()
+    assert started.stop() == 0
+
+
 @pytest.fixture
 def start(packages: Packages, tmp_path: Path) -> Iterator[Start]:
     """Start a server of one's own; in the folder of one that has ended, where that is given."""

@@ -21,6 +21,13 @@ class Versioned:
         return {"version": self.version, "value": value}
 
 
+class Slow(Versioned):
+    """Takes its time to warm up."""
+
+    def warm_up(self) -> None:
+        time.sleep(1)
+
+
 class Process(Versioned):
     """Says in which process it is, and ends it in any way that is wanted."""
 

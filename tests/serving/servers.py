@@ -40,7 +40,10 @@ for line in sys.stdin:
     packaging.dependencies = (DependencyList("needed", given["requirements"]),) if given["requirements"] else ()
     packaging.silent = True
     packaging.checked = False
-    print(packaging.make_package().package_location, flush=True)
+    try:
+        print(packaging.make_package().package_location, flush=True)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
 """
 
 
@@ -70,7 +73,9 @@ class Packages:
         given = {"name": name, "version": version, "payload": payload, "requirements": list(requirements)}
         self._maker.stdin.write(json.dumps(given) + "\n")
         self._maker.stdin.flush()
-        return Path(self._maker.stdout.readline().strip())
+        told = self._maker.stdout.readline().strip()
+        assert told.endswith(".whl"), told
+        return Path(told)
 
     def close(self) -> None:
         self._maker.communicate()
@@ -89,7 +94,7 @@ class RunningServer:
         code = [sys.executable, "-c", _SERVER, json.dumps(given, default=str)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                code, env={**_environment(home), **(environment or {})}, stdout=log, stderr=log, start_new_session=True
+                code, env={**_environment(home), **(environment or {})}, stdout=log, stderr=log
             )
         listening = until(lambda: self._line("listening") or self.process.poll() is not None)
         assert listening is not True, self._log.read_text("utf-8")

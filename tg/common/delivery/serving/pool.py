@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -167,7 +168,7 @@ class Pool:
         await replica.gone
         self._replicas.remove(replica)
         self._overdue.discard(replica)
-        for seconds in (0.0, *_PATIENCE_SECONDS, *iter(lambda: _PATIENCE_SECONDS[-1], 0.0)):
+        for seconds in itertools.chain((0.0,), _PATIENCE_SECONDS, itertools.repeat(_PATIENCE_SECONDS[-1])):
             await asyncio.sleep(seconds)
             try:
                 await self._one_more()

@@ -62,6 +62,7 @@ class Replica(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._to_send: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._is_killed = False
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._unfinished = b""
 
@@ -82,7 +83,7 @@ class Replica(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it can be asked."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self._transport is not None and not self._transport.is_closing() and not self._is_killed
 
     @property
     def in_flight(self) -> int:
@@ -111,6 +112,7 @@ class Replica(asyncio.Protocol):
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
+        self._is_killed = True
         self.child.kill()
 
     def end(self) -> None:
