@@ -348,7 +348,8 @@ class Deployer:
             for (other, version), pool in self._pools.items()
             if other == name and version in known.kept
         }
-        self._gateway.change(name, Route(known.traffic, served) if served else None)
+        is_known = bool(served or known.traffic.versions)
+        self._gateway.change(name, Route(known.traffic, served) if is_known else None)
 
     def _unload_all_but(self, name: str, kept: Collection[str]) -> None:
         for version in [version for other, version in self._pools if other == name and version not in kept]:
@@ -410,6 +411,7 @@ class Deployer:
             for version, record in known.versions.items():
                 if version not in known.kept and record.state is not State.FAILED:
                     record.state = State.UNLOADED
+            self._publish(name)  # so that those who ask meanwhile are told to come again
             for version in sorted(known.kept, key=lambda one: -known.traffic.weights.get(one, 0)):
                 if (name, version) in self._pools or version not in known.versions:
                     continue

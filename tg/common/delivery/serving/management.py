@@ -94,9 +94,11 @@ class _Management:
 
     def require(self, request: Request, role: Role) -> str:
         """The name of the token. Raises `Refused` when it may not do that."""
-        who = self._access.who(request.headers.get("authorization", ""), role)
+        authorization = request.headers.get("authorization", "")
+        who = self._access.who(authorization, role)
         if who is None:
-            raise Refused(f"a token with the role {role.name.lower()} is needed (Authorization: Bearer …)", status=401)
+            message, status = self._access.refusal(authorization, role)
+            raise Refused(message, status=status)
         return who
 
     async def live(self, request: Request) -> Response:
