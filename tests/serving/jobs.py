@@ -3,6 +3,7 @@
 JOBS = '''
 import logging
 import os
+import threading
 import time
 from typing import Any
 
@@ -82,6 +83,45 @@ class Failing(Versioned):
         if self.step == "hang":
             print("waiting for a device", flush=True)
             time.sleep(3600)
+
+
+class Counting:
+    """Says in which module it is, and how many of its jobs were asked in that."""
+
+    asked = 0
+
+    def run(self) -> list[Any]:
+        Counting.asked += 1
+        return [__name__, Counting.asked]
+
+
+class Modules:
+    def run(self) -> list[str]:
+        import sys
+
+        return sorted(sys.modules)
+
+
+barrier = threading.Barrier(2)
+
+
+class Meeting:
+    """Two that are asked at once wait for each other."""
+
+    def run(self) -> str:
+        barrier.wait(timeout=0.9)
+        return "met"
+
+
+class Batching:
+    batch_size = 8
+    batch_window_seconds = 0.2
+
+    def run(self, value: int) -> dict[str, int]:
+        return {"value": value, "together": 1}
+
+    def run_batch(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
+        return [{"value": item["value"], "together": len(items)} for item in items]
 
 
 class Needing:

@@ -23,7 +23,7 @@ from serving.servers import Packages, RunningServer, until
 
 from tg.common.delivery.delivery.signing import sign_package
 from tg.common.delivery.serving.access import Access, Role
-from tg.common.delivery.trust import Policy, SigningKey
+from tg.common.delivery.trust import SigningKey
 
 Start = Callable[..., RunningServer]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -225,7 +225,8 @@ def signing(tmp_path: Path) -> tuple[SigningKey, Path]:
     """A key, and the file of a policy that trusts it alone."""
     key = SigningKey.new(tmp_path / "keys/ours", comment="ours")
     policy = tmp_path / "policy.json"
-    policy.write_text(json.dumps(Policy.signed_by({"signed": [key.public]}).to_json()), encoding="utf-8")
+    policy.write_text(json.dumps({"signers": {"signed": [str(key.public)]}}), encoding="utf-8")
+    policy.chmod(0o600)
     return key, policy
 
 
