@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from projects import Project
-from serving.jobs import JOBS
+from serving.jobs import JOBS, UNIMPORTABLE
 from serving.servers import Packages, RunningServer
 
 Start = Callable[..., RunningServer]
@@ -21,6 +21,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
     project = Project(tmp_path_factory.mktemp("served"))
     project.write("tg/served/__init__.py", "")
     project.write("tg/served/jobs.py", JOBS)
+    project.write("tg/served/unimportable.py", UNIMPORTABLE)
     made = Packages(project)
     yield made
     made.close()

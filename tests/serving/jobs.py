@@ -85,6 +85,15 @@ class Failing(Versioned):
             time.sleep(3600)
 
 
+class Unimportable:
+    """Is of a module that cannot be imported where it lands."""
+
+    def __reduce__(self) -> Any:
+        from tg.served import unimportable
+
+        return unimportable.Job, ()
+
+
 class Counting:
     """Says in which module it is, and how many of its jobs were asked in that."""
 
@@ -132,3 +141,14 @@ class Needing:
 
         return tg_needed.VERSION
 '''
+
+UNIMPORTABLE = """
+import os
+
+if os.environ.get("MAKES_PACKAGES") is None:
+    import nowhere_to_be_found
+
+
+class Job:
+    def run(self) -> None: ...
+"""

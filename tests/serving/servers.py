@@ -41,9 +41,9 @@ for line in sys.stdin:
     packaging.silent = True
     packaging.checked = False
     try:
-        print(packaging.make_package().package_location, flush=True)
+        print("made", packaging.make_package().package_location, flush=True)
     except Exception as error:
-        print(f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
+        print("made", f"{type(error).__name__}: {error}".replace("\\n", " "), flush=True)
 """
 
 
@@ -57,7 +57,7 @@ class Packages:
         self._maker = subprocess.Popen(
             [sys.executable, str(script)],
             cwd=project.elsewhere,
-            env=project.environment(),
+            env={**project.environment(), "MAKES_PACKAGES": "here"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -73,7 +73,9 @@ class Packages:
         given = {"name": name, "version": version, "payload": payload, "requirements": list(requirements)}
         self._maker.stdin.write(json.dumps(given) + "\n")
         self._maker.stdin.flush()
-        told = self._maker.stdout.readline().strip()
+        while not (line := self._maker.stdout.readline()).startswith("made "):
+            assert line, "the maker has ended"
+        told = line.removeprefix("made ").strip()
         assert told.endswith(".whl"), told
         return Path(told)
 
@@ -84,14 +86,23 @@ class Packages:
 class RunningServer:
     """A server that was started; `log` is what it has logged, `folder` what it keeps."""
 
-    def __init__(self, folder: Path, home: Path, *, environment: Mapping[str, str] | None = None, **settings: Any):
+    def __init__(
+        self,
+        folder: Path,
+        home: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        """`within` is a command in front of its own, which ends in an `exec`."""
         self.folder = folder
         self.scheme = "https" if "certificate" in settings else "http"
         self.verify: bool | str = str(settings["certificate"]) if "certificate" in settings else True
         self._log = folder.with_name(f"{folder.name}-{time.monotonic_ns()}.log")
         folder.parent.mkdir(parents=True, exist_ok=True)
         given = {"folder": folder, "port": 0, "management_port": 0, "preload": [], **settings}
-        code = [sys.executable, "-c", _SERVER, json.dumps(given, default=str)]
+        code = [*within, sys.executable, "-c", _SERVER, json.dumps(given, default=str)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 code, env={**_environment(home), **(environment or {})}, stdout=log, stderr=log
@@ -100,7 +111,7 @@ class RunningServer:
         assert listening is not True, self._log.read_text("utf-8")
         self.requests = f"{self.scheme}://{listening['requests']}"
         self.management = f"{self.scheme}://{listening['management']}"
-        token = folder / "token"
+        token = Path(f"/proc/{self.process.pid}/root{folder}/token")  # as the server sees it
         self.token = token.read_text("ascii") if token.exists() else ""
 
     def wait_until_ready(self) -> RunningServer:
