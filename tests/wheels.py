@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 
@@ -36,3 +37,15 @@ def write_wheel(
             entry.external_attr = (0o755 if "/scripts/" in path else 0o644) << 16
             wheel.writestr(entry, data)
     return file
+
+
+def write_installed_wheel(folder: Path, name: str) -> Path:
+    """The wheel of a distribution that is installed here, made of its files, for an index that has no network."""
+    distribution = metadata.distribution(name)
+    files = {
+        path.as_posix(): distribution.locate_file(path).read_bytes()  # type: ignore[attr-defined]
+        for path in distribution.files or ()
+        if not path.as_posix().startswith("..") and ".dist-info/" not in path.as_posix() and path.suffix != ".pyc"
+    }
+    requires = tuple(one for one in distribution.requires or () if "extra ==" not in one)
+    return write_wheel(folder, name, files, distribution.version, requires)

@@ -61,14 +61,23 @@ class Access:
         """The name of the token in an `Authorization` header, if it may do that; `None` otherwise."""
         if role is Role.INFER and self.is_open_for_requests:
             return "anybody"
+        token = self._token_of(authorization)
+        return token.name if token is not None and token.role >= role else None
+
+    def refusal(self, authorization: str, role: Role) -> tuple[str, int]:
+        """What somebody is told who may not do that, and the status of HTTP."""
+        token = self._token_of(authorization)
+        wanted = f"a token with the role {role.name.lower()} is needed"
+        if token is None:
+            return f"{wanted} (Authorization: Bearer …)", 401
+        return f"{wanted}, and {token.name} has {', '.join(token.roles)}", 403
+
+    def _token_of(self, authorization: str) -> Token | None:
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             return None
         digest = _digest(secret.strip())
-        for token in self._tokens:
-            if hmac.compare_digest(token.sha256, digest):
-                return token.name if token.role >= role else None
-        return None
+        return next((token for token in self._tokens if hmac.compare_digest(token.sha256, digest)), None)
 
     @staticmethod
     def new_token(file: Path, name: str, role: Role) -> str:

@@ -40,22 +40,31 @@ _NEEDED_BY_SERVER = ("tg.common.delivery.serving.installation", "packaging.requi
 
 
 class Child:
-    """One process. `channel` is the server's end of its socket, `output` what it writes to stdout and stderr."""
+    """One process. `channel` is the server's end of its socket, `output` what it writes to stdout and stderr.
 
-    def __init__(self, channel: socket.socket, output: int) -> None:
+    `lifeline` is a pipe that nobody writes to: when the server closes it, or ends, the kernel kills the process and its group.
+    """
+
+    def __init__(self, channel: socket.socket, output: int, lifeline: int) -> None:
         self.channel = channel
         self.output = output
+        self._lifeline: int | None = lifeline
         self.number = 0
         """Its process id."""
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         """Its exit status, or the signal that ended it, below zero; `None` where nobody can tell any more."""
-        self._nursery: _Nursery | None = None
 
     def kill(self) -> None:
         """End it at once, and what it has started."""
-        if self._nursery is not None and not self.ended.done():
-            self._nursery.kill(self.number)
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def close(self) -> None:
+        """Let go of it: it has ended."""
+        self.kill()
+        os.close(self.output)
 
 
 class Nurseries:
@@ -110,9 +119,15 @@ class _Nursery:
             isolated = () if python == sys.executable else ("-I",)
             command = [python, *isolated, "-c", _PROGRAM, str(_TREE), support, str(theirs.fileno()), *preload]
             # A session of its own: Ctrl-C in a terminal is the server's, which lets its workers finish.
-            self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                )
+            except OSError as error:
+                ours.close()
+                raise WorkerEnded(
+                    f"{python} cannot be started: {error.strerror}.", exit_code=None, stderr=""
+                ) from error
         self._control = ours
         self._numbers = itertools.count(1)
         self._children: dict[int, Child] = {}
@@ -125,28 +140,24 @@ class _Nursery:
         """Fork a child and tell it what to run."""
         ours, theirs = socket.socketpair()
         output, writing = os.pipe()
+        waiting, lifeline = os.pipe()
         os.set_blocking(output, False)
-        child = Child(ours, output)
-        child._nursery = self
+        child = Child(ours, output, lifeline)
         number = next(self._numbers)
         self._waiting[number] = child
-        command = {"do": "start", "number": number, "program": program, "arguments": dict(arguments)}
+        command = {"number": number, "program": program, "arguments": dict(arguments)}
         try:
-            self._send(command, [theirs.fileno(), writing])
+            self._send(command, [theirs.fileno(), writing, waiting])
             await child.started
         except BaseException:
             ours.close()
-            os.close(output)
+            child.close()
             raise
         finally:
             theirs.close()
             os.close(writing)
+            os.close(waiting)
         return child
-
-    def kill(self, child: int) -> None:
-        """End a child."""
-        if not self.is_gone:
-            self._send({"do": "kill", "child": child}, [])
 
     def close(self) -> None:
         """End it, with its children."""
@@ -183,6 +194,12 @@ class _Nursery:
             self._children[child.number] = child
             if not child.started.done():
                 child.started.set_result(None)
+        elif told["told"] == "not started":
+            child = self._waiting.pop(told["number"])
+            if not child.started.done():
+                child.started.set_exception(
+                    WorkerEnded(f"no process can be started: {told['reason']}.", exit_code=None, stderr="")
+                )
         elif told["told"] == "ended":
             child = self._children.pop(told["child"])
             if not child.ended.done():

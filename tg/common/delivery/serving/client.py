@@ -13,7 +13,8 @@ from ..runtime.errors import ServerProblem
 __all__ = ["ServerClient"]
 
 _CONNECT_SECONDS = 10
-_ANSWER_SECONDS = 600
+_ANSWER_SECONDS = 3600
+_LOG_LINES = 50
 
 
 class ServerClient:
@@ -59,8 +60,10 @@ class ServerClient:
         if answer.ok:
             return dict(answer.json())
         try:
-            reason = answer.json()["error"]
-        except (ValueError, KeyError):
+            told = answer.json()
+            log = (told.get("deployment") or {}).get("lines", [])
+            reason = "\n    ".join([told["error"], *log[-_LOG_LINES:]])
+        except (ValueError, KeyError, AttributeError):
             reason = answer.text[:500]
         raise ServerProblem(f"{self._address} refuses it: {reason}", server=self._address, status=answer.status_code)
 

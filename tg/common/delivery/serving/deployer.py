@@ -8,18 +8,21 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..delivery.store import Store
-from ..runtime.errors import DeliveryError
+from ..runtime.entry_point import EntryPoint
+from ..runtime.errors import DeliveryError, StorageProblem
+from ..runtime.whole_files import sweep_unfinished
 from .children import Nurseries
 from .gateway import Gateway, Route, Served
+from .local_replica import LocalReplica
 from .metrics import Metrics
-from .pool import Pool
+from .pool import AnyReplica, Pool
 from .registry import Registry, State, Version
 from .replica import FailedToStart, Replica
 from .settings import ServerSettings
@@ -29,16 +32,20 @@ __all__ = ["Deployer", "Deployment", "Refused"]
 
 _LOGGER = logging.getLogger("tg.server.deploy")
 _REMEMBERED = 50
+_LINES = 1000
+_STATUS = {"StorageProblem": 507, "UntrustedPackage": 403}
+"""What a deploy is answered with that fails for that reason; 422 for any other."""
 _WORKER = "tg.common.delivery.serving.worker"
 _INSTALLATION = "tg.common.delivery.serving.installation"
 
 
 class Refused(Exception):
-    """What was asked for is not done; `status` is that of HTTP."""
+    """What was asked for is not done; `status` is that of HTTP, `deployment` the account of a deploy that came to nothing."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+        self.deployment: Deployment | None = None
 
 
 class Deployment(msgspec.Struct, kw_only=True):
@@ -56,8 +63,9 @@ class Deployment(msgspec.Struct, kw_only=True):
     lines: list[str] = []
 
     def say(self, text: str) -> None:
-        """Add to its log."""
-        self.lines.append(text)
+        """Add to its log, of which the last 1,000 lines are kept."""
+        self.lines += text.splitlines()
+        del self.lines[:-_LINES]
 
 
 class Deployer:
@@ -92,14 +100,28 @@ class Deployer:
             for version in known.traffic.weights
         )
 
+    def sweep(self) -> None:
+        """Remove what a killed server has left in the store: halves of packages, and those that nothing is known of."""
+        store = Store(self._settings.store_folder)
+        try:
+            sweep_unfinished(store.root)
+            used = {one.folder for _, one in self._registry.all()}
+            for package in store.packages():
+                if str(package.folder) not in used:
+                    store.remove(package)
+        except (DeliveryError, OSError) as error:
+            _LOGGER.warning(f"the store cannot be swept: {error}")
+
     async def restore(self) -> None:
         """Serve again what the last server did."""
         for _name, version in list(self._registry.all()):
             if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
                 version.state, version.reason = State.FAILED, "the server ended meanwhile"
-        await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
-        await self._save()
-        self.is_restoring = False
+        try:
+            await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
+        finally:
+            self.is_restoring = False
+            await self._try_to_save()
 
     async def deploy(self, file: Path, *, by: str, mode: str, share: int = 10) -> Deployment:
         """Bring a package file in: verified, installed, loaded, warmed up, its samples answered; then it gets its traffic.
@@ -113,20 +135,27 @@ class Deployer:
         try:
             facts = await self._install(file, deployment)
             deployment.name, deployment.version = name, version = facts["name"], facts["version"]
-            async with self._locks.setdefault(name, asyncio.Lock()):
-                await self._bring_in(deployment, facts)
-                moved = time.perf_counter()
-                if mode == "none":
-                    self._registry.names[name].held += (version,)
-                await self._direct(name, self._traffic(name, version, mode, share))
+            async with self._lock_of(name):
+                if not Path(facts["folder"]).is_dir():  # it was forgotten, and removed, since it was found to be there
+                    facts = await self._install(file, deployment)
+                try:
+                    await self._bring_in(deployment, facts)
+                    moved = time.perf_counter()
+                    await self._direct(
+                        name, self._traffic(name, version, mode, share), hold=version if mode == "none" else None
+                    )
+                except BaseException:
+                    await self._give_up(name, version, facts["folder"])
+                    raise
                 deployment.traffic = self._registry.names[name].traffic
                 deployment.seconds["moving traffic"] = time.perf_counter() - moved
         except BaseException as error:
             self._note_failure(deployment, error)
-            self._metrics.deploys.labels(deployment.name, "failed").inc()
-            if isinstance(error, (FailedToStart, DeliveryError)):
-                raise Refused(str(error), status=422) from error
-            raise
+            refused = _refusal_of(error)
+            if refused is None:
+                raise
+            refused.deployment = deployment
+            raise refused from error
         deployment.state = State.READY
         deployment.seconds["in all"] = time.perf_counter() - started
         deployment.say(f"ready after {1000 * deployment.seconds['in all']:.0f} ms")
@@ -137,7 +166,7 @@ class Deployer:
     async def direct(self, name: str, traffic: Traffic) -> None:
         """Give the requests of a name to others of its versions; those that are not loaded are loaded first. Raises `Refused`."""
         self._known(name)
-        async with self._locks.setdefault(name, asyncio.Lock()):
+        async with self._lock_of(name):
             for version in traffic.versions:
                 await self._load(name, version)
             await self._direct(name, traffic)
@@ -165,18 +194,16 @@ class Deployer:
     async def unload(self, name: str, version: str | None = None) -> None:
         """Unload a version, or all of them when none is named: then nobody answers for the name. Raises `Refused`."""
         known = self._known(name)
-        async with self._locks.setdefault(name, asyncio.Lock()):
+        async with self._lock_of(name):
             if version is None:
-                known.previous, known.held = None, ()
-                await self._direct(name, Traffic())
+                await self._change(name, traffic=Traffic(), previous=None, held=())
                 return
             if self._registry.find(name, version) is None:
                 raise Refused(f"there is no version {version} of {name}", status=404)
             if version in known.traffic.versions:
                 raise Refused(f"version {version} of {name} gets requests. Give them to another one first.", status=409)
-            known.previous = None if known.previous == version else known.previous
-            known.held = tuple(one for one in known.held if one != version)
-            await self._direct(name, known.traffic)
+            previous = None if known.previous == version else known.previous
+            await self._change(name, previous=previous, held=tuple(one for one in known.held if one != version))
 
     async def close(self) -> None:
         """End everything, after what is under way."""
@@ -193,7 +220,7 @@ class Deployer:
         }
         replica = await Replica.of(await self._nurseries.start(_INSTALLATION, arguments), self._teller(deployment))
         facts: Mapping[str, Any] = await _within(
-            replica.ready, replica, self._settings.loading_seconds, "installing it"
+            replica.ready, replica, self._settings.installing_seconds, "installing it"
         )
         deployment.seconds.update(facts["seconds"])
         return facts
@@ -221,6 +248,7 @@ class Deployer:
             deployed_by=deployment.by,
         )
         self._registry.note(name, record)
+        self._keep(self._try_to_save())  # whoever comes after a crash knows that it was about to be loaded
         await self._open(name, record, deployment)
 
     async def _open(self, name: str, record: Version, deployment: Deployment | None = None) -> None:
@@ -228,7 +256,12 @@ class Deployer:
         record.state, record.reason = State.LOADING, ""
         tell = self._teller(deployment, name, record)
 
-        async def start() -> Replica:
+        async def start() -> AnyReplica:
+            replica: AnyReplica
+            if self._settings.in_process and record.python == sys.executable:
+                replica = LocalReplica(Path(record.folder), {"model": name, "version": record.version}, tell)
+                await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
+                return replica
             child = await self._nurseries.start(
                 _WORKER, {"folder": record.folder}, python=record.python or sys.executable
             )
@@ -240,7 +273,7 @@ class Deployer:
         try:
             await pool.open()
         except BaseException as error:
-            record.state, record.reason = State.FAILED, str(error)
+            record.state, record.reason = State.FAILED, str(error) or type(error).__name__
             raise
         record.state = State.READY
         if deployment is not None:
@@ -261,7 +294,7 @@ class Deployer:
             try:
                 await self._open(name, record)
             except (FailedToStart, DeliveryError) as error:
-                await self._save()
+                await self._try_to_save()
                 raise Refused(f"version {version} of {name} cannot be loaded: {error}", status=422) from error
 
     def _traffic(self, name: str, version: str, mode: str, share: int) -> Traffic:
@@ -278,70 +311,127 @@ class Deployer:
         weights = {other: max(1, round((100 - share) * weight / total)) for other, weight in others.items()}
         return Traffic({**weights, version: share})
 
-    async def _direct(self, name: str, traffic: Traffic) -> None:
-        """Note the traffic of a name, then let it be so, and unload what has no part in it any more."""
+    async def _direct(self, name: str, traffic: Traffic, *, hold: str | None = None) -> None:
+        """Let the traffic of a name be that. What was live until then is kept ready, and so is a version to `hold`."""
         known = self._registry.names[name]
-        before = msgspec.structs.replace(known)
-        if before.traffic.live is not None and traffic.live not in (None, before.traffic.live):
-            known.previous = before.traffic.live
-        known.traffic = traffic
-        known.held = tuple(version for version in known.held if version not in traffic.versions)
+        live, previous = known.traffic.live, known.previous
+        if live is not None and traffic.live not in (None, live):
+            previous = live
+        held = dict.fromkeys((*known.held, *((hold,) if hold else ())))
+        await self._change(
+            name,
+            traffic=traffic,
+            previous=previous,
+            held=tuple(version for version in held if version not in traffic.versions),
+        )
+
+    async def _change(self, name: str, **changes: Any) -> None:
+        """Note changes of a name, then let them be so, and unload what has no part in it any more."""
+        known = self._registry.names[name]
+        before = {field: getattr(known, field) for field in changes}
+        for field, value in changes.items():
+            setattr(known, field, value)
         try:
             await self._save()
         except BaseException:
-            known.traffic, known.previous, known.held = before.traffic, before.previous, before.held
+            for field, value in before.items():
+                setattr(known, field, value)
             raise
-        loaded = {version: pool for (other, version), pool in self._pools.items() if other == name}
+        self._publish(name)
+        self._unload_all_but(name, known.kept)
+
+    def _publish(self, name: str) -> None:
+        """Let the next request find what is known of a name."""
+        known = self._registry.names[name]
         served = {
             version: Served(pool, self._metrics.of(name, version))
-            for version, pool in loaded.items()
-            if version in known.kept
+            for (other, version), pool in self._pools.items()
+            if other == name and version in known.kept
         }
-        self._gateway.change(name, Route(traffic, served) if served else None)
-        for version, pool in loaded.items():
-            if version not in served:
-                self._keep(self._unload(name, version, pool))
+        is_known = bool(served or known.traffic.versions)
+        self._gateway.change(name, Route(known.traffic, served) if is_known else None)
 
-    async def _unload(self, name: str, version: str, pool: Pool) -> None:
-        record = self._registry.names[name].versions[version]
-        record.state = State.DRAINING
-        del self._pools[name, version]
-        await pool.drain(self._settings.request_seconds)
-        record.state = State.UNLOADED
+    def _unload_all_but(self, name: str, kept: Collection[str]) -> None:
+        for version in [version for other, version in self._pools if other == name and version not in kept]:
+            record = self._registry.names[name].versions[version]
+            record.state = State.DRAINING
+            self._keep(self._unload(name, record, self._pools.pop((name, version))))
+
+    async def _unload(self, name: str, record: Version, pool: Pool) -> None:
+        """Let a pool that gets no requests any more finish, and end it."""
+        await pool.drain(self._settings.waiting_seconds + self._settings.request_seconds)
+        async with self._lock_of(name):
+            if (name, record.version) not in self._pools and record.state is State.DRAINING:
+                record.state = State.UNLOADED
+                self._metrics.unloaded(name, record.version)
+                await self._unload_modules(record.folder)
+            await self._forget(name)
+
+    async def _give_up(self, name: str, version: str, folder: str) -> None:
+        """Leave nothing of a deploy that came to nothing, but that it failed."""
+        if name in self._registry.names:
+            self._unload_all_but(name, self._registry.names[name].kept)
+            if (name, version) not in self._pools:
+                await self._unload_modules(folder)
+            await self._forget(name)
+        if folder not in {one.folder for _, one in self._registry.all()}:
+            await asyncio.to_thread(self._remove, folder)
+
+    async def _forget(self, name: str) -> None:
+        """Drop what is loaded no more, all but the last versions, with their files and figures."""
         gone = self._registry.forget(name, keep=self._settings.keep)
-        await self._save()
+        await self._try_to_save()
         used = {one.folder for _, one in self._registry.all()}
         for one in gone:
             self._metrics.forget(name, one.version)
             if one.folder not in used:
-                await asyncio.to_thread(self._remove, one)
-        self._nurseries.let_go({one.python for _, one in self._registry.all() if one.state is not State.UNLOADED})
+                await asyncio.to_thread(self._remove, one.folder)
+        self._nurseries.let_go(
+            {one.python for _, one in self._registry.all() if one.state not in (State.UNLOADED, State.FAILED)}
+        )
 
-    def _remove(self, version: Version) -> None:
+    async def _unload_modules(self, folder: str) -> None:
+        """Take a version out of this process, where it was loaded here."""
+        if self._settings.in_process and Path(folder).is_dir():
+            await asyncio.to_thread(EntryPoint.of_folder(Path(folder)).unload)
+
+    def _remove(self, folder: str) -> None:
         store = Store(self._settings.store_folder)
-        for package in store.packages():
-            if str(package.folder) == version.folder:
-                store.remove(package)
+        try:
+            for package in store.packages():
+                if str(package.folder) == folder:
+                    store.remove(package)
+        except (DeliveryError, OSError) as error:  # the next server removes it
+            _LOGGER.warning(f"{folder} cannot be removed: {error}")
 
     async def _restore(self, name: str) -> None:
-        known = self._registry.names[name]
-        for version, record in known.versions.items():
-            if version in known.kept:
+        """Load what is to be ready of a name, first what gets its requests."""
+        async with self._lock_of(name):
+            known = self._registry.names[name]
+            for version, record in known.versions.items():
+                if version not in known.kept and record.state is not State.FAILED:
+                    record.state = State.UNLOADED
+            self._publish(name)  # so that those who ask meanwhile are told to come again
+            for version in sorted(known.kept, key=lambda one: -known.traffic.weights.get(one, 0)):
+                if (name, version) in self._pools or version not in known.versions:
+                    continue
                 try:
-                    await self._open(name, record)
-                except (FailedToStart, DeliveryError) as error:
-                    _LOGGER.error(
-                        f"cannot be served again: {error}", extra={"facts": {"model": name, "version": version}}
-                    )
-            elif record.state is not State.FAILED:
-                record.state = State.UNLOADED
-        served = {
-            version: Served(pool, self._metrics.of(name, version))
-            for (other, version), pool in self._pools.items()
-            if other == name
-        }
-        if served:
-            self._gateway.change(name, Route(known.traffic, served))
+                    await self._open(name, known.versions[version])
+                except (FailedToStart, DeliveryError, OSError) as error:
+                    facts = {"model": name, "version": version}
+                    _LOGGER.error(f"cannot be served again: {error}", extra={"facts": facts})
+                else:
+                    self._publish(name)
+
+    def _lock_of(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    async def _try_to_save(self) -> None:
+        """Note what nobody waits for; what matters to somebody is saved by `_change`."""
+        try:
+            await self._save()
+        except StorageProblem as error:
+            _LOGGER.error(str(error))
 
     async def _save(self) -> None:
         async with self._saving:
@@ -358,11 +448,10 @@ class Deployer:
         deployment.reason = str(error) or type(error).__name__
         deployment.say(deployment.reason)
         if isinstance(error, FailedToStart) and error.log:
-            deployment.lines += error.log.splitlines()
+            deployment.say(error.log)
+        self._metrics.deploys.labels(deployment.name, "failed").inc()
         facts = {"model": deployment.name, "version": deployment.version, "by": deployment.by}
         _LOGGER.error(f"deploy failed: {deployment.reason}", extra={"facts": facts})
-        if deployment.name:
-            self._keep(self._save())
 
     def _teller(self, deployment: Deployment | None, name: str = "", record: Version | None = None) -> Any:
         """What is done with the lines of a worker: they go to the server's log, and to the deployment's as long as it lasts."""
@@ -378,6 +467,8 @@ class Deployer:
                 return
             if deployment is not None and deployment.state not in (State.READY, State.FAILED):
                 deployment.say(facts["message"])
+            if facts.get("is_logged"):
+                return
             level = getattr(logging, facts["level"], logging.INFO)
             logging.getLogger(facts["logger"]).log(
                 level, facts["message"], extra={"facts": {**about, "request_id": facts.get("request_id", "")}}
@@ -391,12 +482,22 @@ class Deployer:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _within(future: Any, replica: Replica, seconds: float, what: str) -> Any:
+async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -> Any:
     try:
         return await asyncio.wait_for(asyncio.shield(future), seconds)
     except asyncio.TimeoutError:
-        replica.child.kill()
+        replica.kill()
         await replica.gone
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
         ) from None
+
+
+def _refusal_of(error: BaseException) -> Refused | None:
+    """What somebody who deploys is told; nothing for what is no fault of theirs, nor of the machine's."""
+    if isinstance(error, Refused):
+        return error
+    if not isinstance(error, (FailedToStart, DeliveryError)):
+        return None
+    kind = error.kind if isinstance(error, FailedToStart) else type(error).__name__
+    return Refused(str(error), status=_STATUS.get(kind, 422))

@@ -72,7 +72,9 @@ class Gateway:
         served = route.served.get(chosen)
         if served is None:
             ready = ", ".join(route.served) or "none"
-            raise NotServed(f"version {chosen} of {name} is not ready; these are: {ready}", known=not version)
+            raise NotServed(
+                f"version {chosen} of {name} is not ready; these are: {ready}", known=chosen in route.traffic.versions
+            )
         return chosen, served
 
     async def answer(
@@ -99,26 +101,32 @@ class Gateway:
         finally:
             pool.users -= 1
             served.metrics.answered(status, time.perf_counter() - started)
-        shadow = self._routes[name].traffic.shadow if name in self._routes else None
-        if shadow is not None and shadow != chosen and len(self._shadowed) < _SHADOWED_AT_ONCE:
-            task = asyncio.get_running_loop().create_task(self._compare(name, shadow, request, frame))
+        route = self._routes.get(name)
+        shadow = route.traffic.shadow if route is not None else None
+        if (
+            route is not None
+            and shadow is not None
+            and shadow != chosen
+            and shadow in route.served
+            and len(self._shadowed) < _SHADOWED_AT_ONCE
+        ):
+            pool = route.served[shadow].pool
+            pool.users += 1
+            task = asyncio.get_running_loop().create_task(self._compare(name, shadow, pool, request, frame))
             self._shadowed.add(task)
             task.add_done_callback(self._shadowed.discard)
         return frame, chosen
 
-    async def _compare(self, name: str, shadow: str, request: Request, returned: Frame) -> None:
+    async def _compare(self, name: str, shadow: str, pool: Pool, request: Request, returned: Frame) -> None:
         """Ask the shadow version as well, and note whether it says the same."""
         try:
-            _, served = self.served(name, shadow)
-            served.pool.users += 1
-            try:
-                frame = await served.pool.ask(request)
-            finally:
-                served.pool.users -= 1
-        except (NotServed, Overloaded, TookTooLong, WorkerEnded) as error:
+            frame = await pool.ask(request)
+        except (Overloaded, TookTooLong, WorkerEnded) as error:
             same, said = False, str(error)
         else:
             same, said = (frame.status, frame.body) == (returned.status, returned.body), _short(frame.body)
+        finally:
+            pool.users -= 1
         self._metrics.shadow.labels(name, shadow, "yes" if same else "no").inc()
         if not same:
             facts = {"model": name, "version": shadow, "request_id": request.facts.get("request_id", "")}

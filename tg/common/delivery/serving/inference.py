@@ -110,9 +110,10 @@ class _Call:
         started = time.perf_counter()
         try:
             if not self._access.is_open_for_requests:
-                who = self._access.who(headers.get(b"authorization", b"").decode("latin-1"), Role.INFER)
-                if who is None:
-                    raise Refused("a token with the role infer is needed (Authorization: Bearer …)", status=401)
+                authorization = headers.get(b"authorization", b"").decode("latin-1")
+                if self._access.who(authorization, Role.INFER) is None:
+                    message, status = self._access.refusal(authorization, Role.INFER)
+                    raise Refused(message, status=status)
             limits = self._settings
             body = await body_of(headers, receive, limit=limits.body_bytes, seconds=limits.body_seconds)
             request = Request(self._kind, body, self._facts(headers, request_id))
@@ -232,8 +233,10 @@ class _OpenInference:
         return JsonResponse({})
 
     def _require(self, request: HttpRequest, role: Role) -> None:
-        if self._access.who(request.headers.get("authorization", ""), role) is None:
-            raise Refused(f"a token with the role {role.name.lower()} is needed (Authorization: Bearer …)", status=401)
+        authorization = request.headers.get("authorization", "")
+        if self._access.who(authorization, role) is None:
+            message, status = self._access.refusal(authorization, role)
+            raise Refused(message, status=status)
 
 
 async def _json_of(request: HttpRequest) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def main(connection: socket.socket, *, file: str, store: str, policy: str | None
         installed = time.perf_counter()
         facts = {**_facts(package), "python": _python(connection, package)}
     except DeliveryError as error:
-        connection.sendall(pack(FAILED, facts={"reason": str(error), "error": type(error).__name__}))
+        connection.sendall(
+            pack(FAILED, facts={"reason": str(error).replace(file, "the package"), "error": type(error).__name__})
+        )
     except Exception as error:  # noqa: BLE001 whatever it is, the one who deploys is told
         reason = f"{type(error).__name__}: {error}"
         connection.sendall(pack(FAILED, facts={"reason": reason, "traceback": traceback.format_exc()}))

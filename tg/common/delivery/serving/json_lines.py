@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["JsonLines", "log_to_stderr"]
+__all__ = ["JsonLines", "about", "log_to_stderr"]
+
+about: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("about", default={})  # noqa: B039 it is never changed
+"""What every line is about that this thread logs."""
 
 
 class JsonLines(logging.Formatter):
@@ -21,6 +27,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
+            **about.get(),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:

@@ -12,10 +12,10 @@ GET    /metrics, /health/live, /health/ready
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -94,9 +94,11 @@ class _Management:
 
     def require(self, request: Request, role: Role) -> str:
         """The name of the token. Raises `Refused` when it may not do that."""
-        who = self._access.who(request.headers.get("authorization", ""), role)
+        authorization = request.headers.get("authorization", "")
+        who = self._access.who(authorization, role)
         if who is None:
-            raise Refused(f"a token with the role {role.name.lower()} is needed (Authorization: Bearer …)", status=401)
+            message, status = self._access.refusal(authorization, role)
+            raise Refused(message, status=status)
         return who
 
     async def live(self, request: Request) -> Response:
@@ -125,7 +127,7 @@ class _Management:
                 versions.append(
                     {
                         **described,
-                        "workers": len(pool.process_ids) if pool else 0,
+                        "workers": pool.workers if pool else 0,
                         "waiting": pool.waiting if pool else 0,
                         "seconds": figures.get((name, version.version), []) if pool else [],
                     }
@@ -136,10 +138,16 @@ class _Management:
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text."""
         self.require(request, Role.READ)
-        for (name, version), pool in self.deployer.pools().items():
-            self._metrics.memory.labels(name, version).set(memory_of(pool.process_ids))
+        pools = dict(self.deployer.pools())
+        processes = [pool.process_ids for pool in pools.values()]
+        taken = await asyncio.to_thread(lambda: [memory_of(some) for some in processes])
+        for ((name, version), pool), memory in zip(pools.items(), taken, strict=True):
+            if self.deployer.pools().get((name, version)) is not pool:
+                continue  # it was unloaded meanwhile
+            if pool.process_ids:
+                self._metrics.memory.labels(name, version).set(memory)
             self._metrics.waiting.labels(name, version).set(pool.waiting)
-            self._metrics.workers.labels(name, version).set(len(pool.process_ids))
+            self._metrics.workers.labels(name, version).set(pool.workers)
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
 
     async def deployments(self, request: Request) -> Response:
@@ -224,8 +232,10 @@ def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, (Refused, BadBody))
-    headers: dict[str, Any] = {"www_authenticate": "Bearer"} if error.status == 401 else {}
-    return error_response(str(error), error.status, **headers)
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    deployment = error.deployment if isinstance(error, Refused) else None
+    told = {"error": str(error)} if deployment is None else {"error": str(error), "deployment": deployment}
+    return JsonResponse(told, error.status, headers)
 
 
 def _no_room(request: Request, error: Exception) -> Response:

@@ -114,6 +114,11 @@ class Metrics:
         for version in self._versions.values():
             version.end_second()
 
+    def unloaded(self, name: str, version: str) -> None:
+        """A version has no workers any more; what it has answered stays counted."""
+        for metric in (self.memory, self.waiting, self.workers):
+            metric.remove_by_labels({"name": name, "version": version})
+
     def forget(self, name: str, version: str) -> None:
         """Drop the figures of a version that is gone for good: a server that is deployed to for years must not grow."""
         self._versions.pop((name, version), None)

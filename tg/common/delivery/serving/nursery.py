@@ -4,13 +4,15 @@ A fork of it is ready in the time that a new interpreter takes to start, and sha
 One is in the server's own environment; a package whose requirements conflict with that has one in an environment of its own.
 It does nothing but this, in one thread, so that it can always be forked. Standard library alone.
 
-A command is a datagram of JSON; a `start` brings the descriptors of the child with it. What it tells is `imported`, `started`
-and `ended`. When the server is gone, its end of the socket is closed: the nursery ends, and all of its children with it.
+A command is a datagram of JSON with the descriptors of the child that it is to start. What it tells is `imported`, `started`,
+`not started` and `ended`. When the server is gone, its end of the socket is closed: the nursery ends, and all of its children with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import fcntl
 import gc
 import importlib
 import json
@@ -63,17 +65,18 @@ def _command(connection: socket.socket, children: set[int], own: Sequence[socket
     if not text:
         return False
     command = json.loads(text)
-    if command["do"] == "kill":
-        if command["child"] in children:  # not reaped yet, so the number is still this child's
-            _kill(command["child"])
-        return True
-    child = os.fork()
-    if child == 0:
-        _be_child(command, descriptors, (connection, *own))
-    for descriptor in descriptors:
-        os.close(descriptor)
-    children.add(child)
-    _tell(connection, {"told": "started", "number": command["number"], "child": child})
+    try:
+        child = os.fork()
+        if child == 0:
+            _be_child(command, descriptors, (connection, *own))
+        children.add(child)
+        told: dict[str, Any] = {"told": "started", "number": command["number"], "child": child}
+    except OSError as error:  # too many processes, or too little memory: the next one may be luckier
+        told = {"told": "not started", "number": command["number"], "reason": error.strerror}
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    _tell(connection, told)
     return True
 
 
@@ -86,10 +89,12 @@ def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: 
         os.setsid()  # a group of its own: what it starts ends with it
         for end in not_its_own:
             end.close()
-        channel, output = descriptors
+        channel, output, lifeline = descriptors
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        faulthandler.enable(2)
+        _end_with_server(lifeline)
         gc.enable()
         program = importlib.import_module(command["program"])
         with socket.socket(fileno=channel) as connection:
@@ -102,6 +107,20 @@ def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: 
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
+
+
+def _end_with_server(lifeline: int) -> None:
+    """Have the kernel kill this process and what it starts when the server is gone: code in C cannot delay it.
+
+    fcntl(2), F_SETOWN and F_SETSIG: the signal is sent by whoever closes the last writing end of the pipe, the dying server.
+    Where there is no such thing, the nursery kills its children when it sees that the server is gone.
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+        if select.select([lifeline], [], [], 0)[0]:  # it was gone before
+            os.killpg(0, signal.SIGKILL)
 
 
 def _tell_ended(connection: socket.socket, children: set[int]) -> None:

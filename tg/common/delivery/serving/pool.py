@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from .frames import Frame
+from .local_replica import LocalReplica
 from .replica import Replica, Request
 
-__all__ = ["Limits", "Overloaded", "Pool", "TookTooLong"]
+__all__ = ["AnyReplica", "Limits", "Overloaded", "Pool", "TookTooLong"]
+
+AnyReplica: TypeAlias = Replica | LocalReplica
 
 _AHEAD_SECONDS = 0.002
 _AHEAD = 32
@@ -47,17 +51,17 @@ class Pool:
     and none waits behind one that takes long while another worker is free.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[Replica]], size: int, limits: Limits) -> None:
+    def __init__(self, start: Callable[[], Awaitable[AnyReplica]], size: int, limits: Limits) -> None:
         self._start = start
         self._size = size
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._replicas: list[Replica] = []
+        self._replicas: list[AnyReplica] = []
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._batch_size = 1
         self._closed = False
-        self._overdue: set[Replica] = set()
+        self._overdue: set[AnyReplica] = set()
         self.description: Mapping[str, Any] = {}
         """What the package says of itself, from `Service.describe`."""
         self.users = 0
@@ -93,9 +97,14 @@ class Pool:
         return len(self._waiting)
 
     @property
+    def workers(self) -> int:
+        """How many workers it has at the moment."""
+        return len(self._replicas)
+
+    @property
     def process_ids(self) -> list[int]:
-        """Those of its workers."""
-        return [replica.process_id for replica in self._replicas]
+        """Those of its workers that are processes."""
+        return [replica.process_id for replica in self._replicas if replica.process_id is not None]
 
     async def drain(self, seconds: float) -> None:
         """Let what was given to it be answered, for so long at most, and then end its workers."""
@@ -117,14 +126,15 @@ class Pool:
         if replicas:
             await asyncio.wait([replica.gone for replica in replicas])
 
-    def _free(self) -> Replica | None:
-        best, least = None, 1 << 30
+    def _free(self) -> AnyReplica | None:
+        best: AnyReplica | None = None
+        least = 1 << 30
         for replica in self._replicas:
-            if replica.in_flight < least:
+            if replica.in_flight < least and replica.is_open:
                 best, least = replica, replica.in_flight
         return best if best is not None and least < self._ahead(best) else None
 
-    def _ahead(self, replica: Replica) -> int:
+    def _ahead(self, replica: AnyReplica) -> int:
         if self._batch_size > 1:
             return 2 * self._batch_size
         return _AHEAD if replica.seconds * _AHEAD <= _AHEAD_SECONDS else max(1, int(_AHEAD_SECONDS / replica.seconds))
@@ -138,12 +148,12 @@ class Pool:
             if not waiting.answer.done():  # its client may be gone
                 replica.ask(waiting.request, waiting.answer)
 
-    async def _one_more(self) -> Replica:
+    async def _one_more(self) -> AnyReplica:
         replica = await self._start()
         try:
             await replica.ready
         except BaseException:
-            replica.child.kill()
+            replica.kill()
             raise
         if self._closed:
             replica.end()
@@ -154,11 +164,11 @@ class Pool:
         self._serve_waiting()
         return replica
 
-    async def _replace_when_gone(self, replica: Replica) -> None:
+    async def _replace_when_gone(self, replica: AnyReplica) -> None:
         await replica.gone
         self._replicas.remove(replica)
         self._overdue.discard(replica)
-        for seconds in (0.0, *_PATIENCE_SECONDS, *iter(lambda: _PATIENCE_SECONDS[-1], 0.0)):
+        for seconds in itertools.chain((0.0,), _PATIENCE_SECONDS, itertools.repeat(_PATIENCE_SECONDS[-1])):
             await asyncio.sleep(seconds)
             try:
                 await self._one_more()
@@ -180,7 +190,7 @@ class Pool:
                     self._overdue.add(replica)
                     text = f"it took longer than {self._limits.request_seconds:g} s, and its worker was ended"
                     replica.fail_oldest(TookTooLong(text))
-                    replica.child.kill()
+                    replica.kill()
 
     def _keep(self, work: Any) -> None:
         task = self._loop.create_task(work)

@@ -92,7 +92,11 @@ class Registry:
     def forget(self, name: str, *, keep: int) -> list[Version]:
         """Drop the oldest of the versions that are loaded no more, all but the last `keep`; they are returned."""
         known = self.names[name]
-        gone = [one for one in known.versions.values() if one.state in (State.UNLOADED, State.FAILED)]
+        gone = [
+            one
+            for one in known.versions.values()
+            if one.state in (State.UNLOADED, State.FAILED) and one.version not in known.kept
+        ]
         gone = sorted(gone, key=lambda one: one.deployed_at)[: max(0, len(gone) - keep)]
         for version in gone:
             del known.versions[version.version]

@@ -16,16 +16,24 @@ from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
 __all__ = ["FailedToStart", "Replica", "Request", "Tell"]
 
 _LAST_LINES = 50
+_LAST_PIECES = 16
+"""So many pieces of output are taken in when it has ended: what it has started may write on."""
+_LINE_BYTES = 64 * 1024
+"""A line that is longer is several."""
 _NEW_SHARE = 0.1
 Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 class FailedToStart(Exception):
-    """A worker cannot serve: the package does not load, does not warm up, or answers wrongly. `log` is what it wrote."""
+    """A worker cannot serve: the package does not load, does not warm up, or answers wrongly. `log` is what it wrote.
 
-    def __init__(self, reason: str, *, log: str = "") -> None:
+    `kind` is the name of the error that it told, where it was one of delivery's.
+    """
+
+    def __init__(self, reason: str, *, log: str = "", kind: str = "") -> None:
         super().__init__(reason)
         self.log = log
+        self.kind = kind
 
 
 class Request(NamedTuple):
@@ -54,6 +62,7 @@ class Replica(asyncio.Protocol):
         self._numbers = itertools.count(1)
         self._to_send: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._is_killed = False
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._unfinished = b""
 
@@ -70,6 +79,11 @@ class Replica(asyncio.Protocol):
     def process_id(self) -> int:
         """That of the worker's process."""
         return self.child.number
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self._transport is not None and not self._transport.is_closing() and not self._is_killed
 
     @property
     def in_flight(self) -> int:
@@ -95,6 +109,11 @@ class Replica(asyncio.Protocol):
         future, _ = next(iter(self._answers.values()), (None, 0.0))
         if future is not None and not future.done():
             future.set_exception(error)
+
+    def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._is_killed = True
+        self.child.kill()
 
     def end(self) -> None:
         """Close its socket: it ends after what it is doing."""
@@ -129,21 +148,26 @@ class Replica(asyncio.Protocol):
             elif frame.kind == FAILED:
                 facts = frame.known()
                 log = "\n".join(filter(None, (self.last_lines(), facts.get("traceback", ""))))
-                self.ready.set_exception(FailedToStart(facts["reason"], log=log))
+                self.ready.set_exception(FailedToStart(facts["reason"], log=log, kind=facts.get("error", "")))
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`: the worker has ended, or was let go."""
+        self._transport = None
         self._ending = self._loop.create_task(self._tell_of_end())
 
     async def _tell_of_end(self) -> None:
         try:
             code = await asyncio.wait_for(asyncio.shield(self.child.ended), 5)
         except asyncio.TimeoutError:
-            self.child.kill()
+            self.kill()
             code = await self.child.ended
-        self._take_output()
+        for _ in range(_LAST_PIECES):
+            if not self._take_output():
+                break
         self._loop.remove_reader(self.child.output)
-        os.close(self.child.output)
+        self.child.close()
+        if self._unfinished:
+            self._take_line(self._unfinished)
         how = "ended" if code is None else f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
         said = self.last_lines()
         if not self.ready.done():
@@ -161,18 +185,26 @@ class Replica(asyncio.Protocol):
             self._transport.write(b"".join(self._to_send))
         self._to_send.clear()
 
-    def _take_output(self) -> None:
+    def _take_output(self) -> bool:
+        """Take in a piece of what it has written; whether there was one."""
         try:
             data = os.read(self.child.output, 64 * 1024)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._loop.remove_reader(self.child.output)
-            return
+            return False
         *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        if len(self._unfinished) > _LINE_BYTES:
+            lines.append(self._unfinished)
+            self._unfinished = b""
         for line in lines:
-            text = line.decode(errors="replace")
-            self._lines.append(text)
-            self._tell({"level": "INFO", "logger": "output", "message": text})
+            self._take_line(line)
+        return True
+
+    def _take_line(self, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        self._lines.append(text)
+        self._tell({"level": "INFO", "logger": "output", "message": text})

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
+import math
 import resource
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
-from ..runtime.whole_files import make_private_folder
+from ..runtime.errors import ServerProblem
+from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .access import Access, Role
 from .children import Nurseries
 from .deployer import Deployer
@@ -48,7 +54,7 @@ class Server:
         self._stopping: asyncio.Event | None = None
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; requests under way are answered then. Raises `OSError` for a port that is taken."""
+        """Serve until SIGINT or SIGTERM; requests under way are answered then. Raises `ServerProblem` for a port that is taken."""
         log_to_stderr()
         _allow_many_files()
         _new_loop().run_until_complete(self.serve())
@@ -57,7 +63,13 @@ class Server:
         """The same in a loop of the caller's."""
         settings = self.settings
         make_private_folder(settings.folder)
+        with _alone_in(settings.folder):
+            await self._serve()
+
+    async def _serve(self) -> None:
+        settings = self.settings
         shutil.rmtree(settings.uploads_folder, ignore_errors=True)  # what a killed server was taking in
+        sweep_unfinished(settings.folder)
         _own_token(settings)
         access = Access.of_file(settings.tokens_file)
         registry = Registry(settings.folder)
@@ -65,55 +77,106 @@ class Server:
         gateway = Gateway(metrics)
         nurseries = Nurseries(settings.preload)
         deployer = Deployer(settings, registry, gateway, metrics, nurseries)
+        deployer.sweep()
         inference = inference_application(settings, gateway, deployer, registry, access)
         management = management_application(settings, gateway, deployer, registry, metrics, access)
-        listeners = [
-            self._listener(inference, settings.host, settings.port),
-            self._listener(management, settings.management_host, settings.management_port),
-        ]
+        listeners = [self._listener(inference), self._listener(management)]
+        sockets: list[socket.socket] = []
         self._stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
-        seconds = loop.create_task(_end_seconds(metrics))
-        serving = [loop.create_task(listener.serve()) for listener in listeners]
-        await nurseries.open()
-        restoring = loop.create_task(deployer.restore())
-        stopping = loop.create_task(self._stopping.wait())
+        working: list[asyncio.Task[Any]] = []
+        serving: list[asyncio.Task[None]] = []
         try:
-            await asyncio.wait([*serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            sockets.append(_bound(settings.host, settings.port))
+            sockets.append(_bound(settings.management_host, settings.management_port))
+            serving += [loop.create_task(one.serve(sockets=[at])) for one, at in zip(listeners, sockets, strict=True)]
+            addresses = {"requests": _address_of(sockets[0]), "management": _address_of(sockets[1])}
+            _LOGGER.info("listening", extra={"facts": addresses})
+            working += [
+                loop.create_task(_end_seconds(metrics)),
+                loop.create_task(_restore(nurseries, deployer)),
+                loop.create_task(self._stopping.wait()),
+            ]
+            await asyncio.wait([*serving, working[-1]], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for listener in listeners:
                 listener.should_exit = True
-            await asyncio.gather(*serving, return_exceptions=True)
-            for task in (restoring, seconds, stopping):
+            ended = await asyncio.gather(*serving, return_exceptions=True)
+            for task in working:
                 task.cancel()
             await deployer.close()
             nurseries.close()
+            for at in sockets:
+                at.close()
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
 
     def stop(self) -> None:
         """End it, after the requests that are under way."""
         if self._stopping is not None:
             self._stopping.set()
 
-    def _listener(self, application: Starlette, host: str, port: int) -> _Listener:
+    def _listener(self, application: Starlette) -> _Listener:
         settings = self.settings
-        return _Listener(
-            uvicorn.Config(
-                application,
-                host=host,
-                port=port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                backlog=_BACKLOG,
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=int(settings.stop_seconds),
-                ssl_certfile=settings.certificate,
-                ssl_keyfile=settings.certificate_key,
-            )
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            backlog=_BACKLOG,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.certificate_key,
         )
+        try:
+            config.load()
+        except OSError as error:  # `ssl.SSLError` is one
+            raise ServerProblem(
+                f"{settings.certificate} and {settings.certificate_key} are no certificate and key for TLS: {error}.",
+                server=settings.host,
+            ) from error
+        return _Listener(config)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other servers out of a folder. The lock ends with this process, however that ends."""
+    with open(folder / "lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServerProblem(
+                f"another server keeps its versions in {folder}. End that one, or give this one another folder (--store).",
+                server=str(folder),
+            ) from error
+        yield
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServerProblem(f"{host}:{port} cannot be listened at: {reason}.", server=f"{host}:{port}") from error
+
+
+def _address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _restore(nurseries: Nurseries, deployer: Deployer) -> None:
+    try:
+        await nurseries.open()
+        await deployer.restore()
+    except Exception:
+        _LOGGER.exception("what was served cannot be restored")
 
 
 async def _end_seconds(metrics: Metrics) -> None:
@@ -126,9 +189,7 @@ def _own_token(settings: ServerSettings) -> None:
     """A server that has no tokens makes one, for whoever may read its folder; `tg deploy` on this machine does."""
     if settings.tokens is None and not settings.tokens_file.exists():
         secret = Access.new_token(settings.tokens_file, "owner", Role.DEPLOY)
-        file = settings.folder / "token"
-        file.write_text(secret, encoding="ascii")
-        file.chmod(0o600)
+        write_whole(settings.folder / "token", lambda opened: opened.write(secret.encode()))
 
 
 def _allow_many_files() -> None:

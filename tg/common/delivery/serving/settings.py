@@ -42,6 +42,7 @@ class ServerSettings:
     request_seconds: float = 60.0
     waiting: int = 1000
     waiting_seconds: float = 10.0
+    installing_seconds: float = 1800.0
     loading_seconds: float = 120.0
     stop_seconds: float = 30.0
 
@@ -50,7 +51,14 @@ class ServerSettings:
         for name in ("workers", "keep", "waiting", "body_bytes", "package_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 at least.")
-        for name in ("body_seconds", "request_seconds", "waiting_seconds", "loading_seconds", "stop_seconds"):
+        for name in (
+            "body_seconds",
+            "request_seconds",
+            "waiting_seconds",
+            "installing_seconds",
+            "loading_seconds",
+            "stop_seconds",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is more than 0.")
         if bool(self.certificate) != bool(self.certificate_key):

@@ -12,8 +12,10 @@ import socket
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..runtime.entry_point import EntryPoint
 from ..runtime.module_tree import ModuleTree
@@ -21,7 +23,7 @@ from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
 from .service import Answer, Service, request_id
 from .signature import JobSignature
 
-__all__ = ["main", "prepare"]
+__all__ = ["loaded_service", "main", "prepare"]
 
 _TOGETHER_SECONDS = 0.001
 _ROOM_BYTES = 256 * 1024
@@ -35,29 +37,31 @@ def prepare() -> None:
 def main(connection: socket.socket, *, folder: str) -> None:
     """Serve the installed package whose folder `UID/` is given, until the other end is closed."""
     logging.getLogger().addHandler(_LogToServer(connection))
+    logging.getLogger().setLevel(logging.INFO)  # as the server's own
     try:
-        service = _loaded(connection, Path(folder))
+        service, facts = loaded_service(Path(folder), lambda facts: connection.sendall(pack(STATE, facts=facts)))
     except BaseException as error:  # noqa: BLE001 whatever keeps it from serving is the reason that is told
         frames = traceback.format_exception(error)
         reason = f"{type(error).__name__}: {error}"
         connection.sendall(pack(FAILED, facts={"reason": reason, "traceback": "".join(frames)}))
         return
+    connection.sendall(pack(READY, facts=facts))
     with suppress(ConnectionError):
         _serve(connection, service)
 
 
-def _loaded(connection: socket.socket, folder: Path) -> Service:
+def loaded_service(folder: Path, tell: Callable[[Mapping[str, Any]], None]) -> tuple[Service, dict[str, Any]]:
+    """The service of an installed package, warmed up and proved, and what it says of itself; `tell` hears how far it is."""
     ModuleTree(folder.name, folder).take_over()
     started = time.perf_counter()
-    connection.sendall(pack(STATE, facts={"state": "loading"}))
+    tell({"state": "loading"})
     service = Service(EntryPoint.of_folder(folder))
     loaded = time.perf_counter()
-    connection.sendall(pack(STATE, facts={"state": "warming"}))
+    tell({"state": "warming"})
     service.warm_up()
     samples = service.answer_samples()
     seconds = {"loading": loaded - started, "warming": time.perf_counter() - loaded}
-    connection.sendall(pack(READY, facts={**service.describe(), "samples": samples, "seconds": seconds}))
-    return service
+    return service, {**service.describe(), "samples": samples, "seconds": seconds}
 
 
 def _serve(connection: socket.socket, service: Service) -> None:

@@ -1,0 +1,154 @@
+"""The jobs that are served in these tests, as the source of a project."""
+
+JOBS = '''
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+log = logging.getLogger("tg.jobs")
+
+
+class Versioned:
+    """Says which version it is."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    def run(self, value: int = 0, seconds: float = 0.0) -> dict[str, Any]:
+        if seconds:
+            time.sleep(seconds)
+        return {"version": self.version, "value": value}
+
+
+class Slow(Versioned):
+    """Takes its time to warm up."""
+
+    def warm_up(self) -> None:
+        time.sleep(1)
+
+
+class Process(Versioned):
+    """Says in which process it is, and ends it in any way that is wanted."""
+
+    def run(self, end: str = "", seconds: float = 0.0) -> dict[str, int]:
+        if seconds:
+            time.sleep(seconds)
+        if end == "exit":
+            print("about to exit", flush=True)
+            os._exit(3)
+        if end == "segfault":
+            import ctypes
+
+            ctypes.string_at(0)
+        if end == "kill":
+            os.kill(os.getpid(), 9)
+        return {"process": os.getpid(), "parent": os.getppid()}
+
+
+class Logging(Versioned):
+    def run(self, text: str) -> str:
+        log.warning(f"asked for {text}")
+        print(f"printed {text}", flush=True)
+        return text
+
+
+class Traced(Versioned):
+    def run(self) -> str:
+        from opentelemetry import trace
+
+        return format(trace.get_current_span().get_span_context().trace_id, "032x")
+
+
+class Failing(Versioned):
+    """Goes wrong at the step that is named, before it can serve."""
+
+    def __init__(self, version: str, step: str) -> None:
+        super().__init__(version)
+        self.step = step
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.step == "unpickle":
+            raise RuntimeError("its state is of another time")
+        if self.step == "exit":
+            print("going down", flush=True)
+            os._exit(7)
+
+    def warm_up(self) -> None:
+        log.info("warming up")
+        if self.step == "warm_up":
+            raise RuntimeError("no weights")
+        if self.step == "hang":
+            print("waiting for a device", flush=True)
+            time.sleep(3600)
+
+
+class Unimportable:
+    """Is of a module that cannot be imported where it lands."""
+
+    def __reduce__(self) -> Any:
+        from tg.served import unimportable
+
+        return unimportable.Job, ()
+
+
+class Counting:
+    """Says in which module it is, and how many of its jobs were asked in that."""
+
+    asked = 0
+
+    def run(self) -> list[Any]:
+        Counting.asked += 1
+        return [__name__, Counting.asked]
+
+
+class Modules:
+    def run(self) -> list[str]:
+        import sys
+
+        return sorted(sys.modules)
+
+
+barrier = threading.Barrier(2)
+
+
+class Meeting:
+    """Two that are asked at once wait for each other."""
+
+    def run(self) -> str:
+        barrier.wait(timeout=0.9)
+        return "met"
+
+
+class Batching:
+    batch_size = 8
+    batch_window_seconds = 0.2
+
+    def run(self, value: int) -> dict[str, int]:
+        return {"value": value, "together": 1}
+
+    def run_batch(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
+        return [{"value": item["value"], "together": len(items)} for item in items]
+
+
+class Needing:
+    """Says which version of a distribution it has found."""
+
+    def run(self) -> str:
+        import tg_needed
+
+        return tg_needed.VERSION
+'''
+
+UNIMPORTABLE = """
+import os
+
+if os.environ.get("MAKES_PACKAGES") is None:
+    import nowhere_to_be_found
+
+
+class Job:
+    def run(self) -> None: ...
+"""

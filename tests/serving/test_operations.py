@@ -1,0 +1,286 @@
+"""Operations: what those who run a server see of it, who may do what, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from prometheus_client.parser import text_string_to_metric_families
+from serving.servers import Packages, RunningServer, until
+
+from tg.common.delivery.delivery.signing import sign_package
+from tg.common.delivery.serving.access import Access, Role
+from tg.common.delivery.trust import SigningKey
+
+Start = Callable[..., RunningServer]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples_of(server: RunningServer) -> Samples:
+    answer = server.manage("GET", "/metrics")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, metric: str, **labels: str) -> float | None:
+    return samples.get((metric, frozenset(labels.items())))
+
+
+def test_metrics_count_requests_by_version_and_status_and_their_latency(
+    server: RunningServer, packages: Packages
+) -> None:
+    server.deployed(packages.make("counted", "1", "Versioned('1')"))
+    for _ in range(3):
+        server.ask("counted", {"seconds": 0.02})
+    server.ask("counted", {"value": "no number"})
+    samples = samples_of(server)
+    of = {"name": "counted", "version": "1"}
+    assert value(samples, "tg_requests_total", **of, status="200") == 3
+    assert value(samples, "tg_requests_total", **of, status="422") == 1
+    assert value(samples, "tg_request_seconds_count", **of) == 4
+    assert value(samples, "tg_request_seconds_bucket", **of, le="+Inf") == 4
+    assert value(samples, "tg_request_seconds_bucket", **of, le="0.01") == 1
+    assert 0.06 < (value(samples, "tg_request_seconds_sum", **of) or 0) < 30
+    assert 1e6 < (value(samples, "tg_memory_bytes", **of) or 0) < 1e9
+    assert value(samples, "tg_workers", **of) == 1
+    assert value(samples, "tg_waiting_requests", **of) == 0
+    assert value(samples, "tg_deploys_total", name="counted", ended="ready") == 1
+
+
+def test_versions_that_are_gone_are_gone_from_the_metrics(start: Start, packages: Packages) -> None:
+    server = start(keep=1)
+    for version in ("1", "2", "3", "4"):
+        server.deployed(packages.make("going", version, f"Versioned({version!r})"))
+        server.ask("going")
+        samples_of(server)
+    until(lambda: server.states("going") == {"2": "unloaded", "3": "ready", "4": "ready"})
+    left = {(metric, dict(labels)["version"]) for metric, labels in samples_of(server) if "version" in dict(labels)}
+    assert {version for _, version in left} == {"2", "3", "4"}
+    assert ("tg_requests_total", "2") in left
+    assert {metric for metric, version in left if version == "2"} & {"tg_memory_bytes", "tg_workers"} == set()
+    stored = {folder.name for folder in (server.folder / "store").glob("*/going__*")}
+    assert stored == {"going__2", "going__3", "going__4"}
+
+
+def test_the_log_is_json_and_names_the_request_in_the_worker_s_lines_as_well(
+    server: RunningServer, packages: Packages
+) -> None:
+    server.deployed(packages.make("logging", "1", "Logging('1')"))
+    answer = server.ask("logging", {"text": "tea"}, X_Request_Id="my request, no. 7")
+    assert answer.headers["X-Request-Id"] == "my request, no. 7"
+    (line,) = until(lambda: server.logged(message="asked for tea"))
+    assert (line["level"], line["logger"]) == ("WARNING", "tg.jobs")
+    assert (line["model"], line["version"], line["request_id"]) == ("logging", "1", "my request, no. 7")
+    until(lambda: server.logged(message="printed tea", model="logging", version="1"))
+    assert len(server.ask("logging", {"text": "tea"}).headers["X-Request-Id"]) > 10
+    assert all(line.startswith("{") for line in server.raw_log.splitlines())
+
+
+def test_every_request_has_a_line_where_that_is_wanted(start: Start, packages: Packages) -> None:
+    server = start(access_log=True)
+    server.deployed(packages.make("accessed", "1", "Versioned('1')"))
+    server.ask("accessed", X_Request_Id="one of all")
+    (line,) = server.logged(message="answered", request_id="one of all")
+    assert (line["model"], line["version"], line["status"]) == ("accessed", "1", 200)
+    assert line["ms"] > 0
+
+
+def test_the_trace_of_a_request_is_that_of_the_job(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("traced", "1", "Traced('1')"))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    assert server.ask("traced", traceparent=f"00-{trace}-b7ad6b7169203331-01").json() == trace
+    assert server.ask("traced").json() == "0" * 32
+
+
+def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packages) -> None:
+    server = start()
+    server.deployed(packages.make("stopped", "1", "Versioned('1')"))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(server.ask, "stopped", {"value": number, "seconds": 0.3}) for number in range(4)]
+        time.sleep(0.2)
+        assert server.stop() == 0
+        assert [one.result().json()["value"] for one in asked] == [0, 1, 2, 3]
+    with pytest.raises(requests.ConnectionError):
+        server.ask("stopped")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def test_both_ports_speak_tls_when_there_is_a_certificate(
+    start: Start, packages: Packages, certificate: tuple[Path, Path]
+) -> None:
+    server = start(certificate=certificate[0], certificate_key=certificate[1])
+    server.deployed(packages.make("secret", "1", "Versioned('1')"))
+    assert server.requests.startswith("https:")
+    assert server.ask("secret").json()["version"] == "1"
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(server.requests + "/v2/health/live")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.requests.replace("https:", "http:") + "/v2/health/live")
+
+
+def test_a_certificate_that_is_none_is_told(packages: Packages, tmp_path: Path) -> None:
+    for file in ("certificate.pem", "key.pem"):
+        (tmp_path / file).write_text("none")
+    printed = packages.project.run(
+        f"""
+        import sys
+        from tg.common.cli.command import main
+        files = ["--certificate", {str(tmp_path / "certificate.pem")!r}, "--certificate-key", {str(tmp_path / "key.pem")!r}]
+        sys.exit(main(["serve", "--store", {str(tmp_path / "state")!r}, "--port", "0", "--management-port", "0", *files]))
+        """,
+        fails=True,
+    )
+    assert "are no certificate and key for TLS" in printed
+    assert "Traceback" not in printed
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A file of tokens, one for each role, and the tokens."""
+    file = tmp_path / "private/tokens.json"
+    return file, {role.name: Access.new_token(file, role.name.lower(), role) for role in Role}
+
+
+def test_tokens_may_do_what_their_roles_say(
+    start: Start, packages: Packages, tokens: tuple[Path, dict[str, str]]
+) -> None:
+    file, secrets = tokens
+    server = start(tokens=file)
+    assert not any(secret in file.read_text("utf-8") for secret in secrets.values())
+    package = packages.make("guarded", "1", "Versioned('1')")
+
+    def statuses(token: str) -> list[int]:
+        asked = server.ask("guarded", Authorization=f"Bearer {token}")
+        looked = server.manage("GET", "/status", token=token)
+        deployed = server.deploy(package, token=token)
+        index = requests.post(server.requests + "/v2/repository/index", headers={"Authorization": f"Bearer {token}"})
+        return [asked.status_code, looked.status_code, deployed.status_code, index.status_code]
+
+    assert server.deploy(package, token=secrets["DEPLOY"]).status_code == 200
+    assert statuses(secrets["DEPLOY"]) == [200, 200, 200, 200]
+    assert statuses(secrets["INFER"]) == [200, 200, 403, 200]
+    assert statuses(secrets["READ"]) == [403, 200, 403, 403]
+    assert statuses("guessed") == [401, 401, 401, 401]
+    nobody = requests.post(server.requests + "/guarded", json={})
+    assert (nobody.status_code, nobody.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert server.deploy(package, token=secrets["READ"]).json() == {
+        "error": "a token with the role deploy is needed, and read has read"
+    }
+    assert requests.get(server.management + "/health/ready").status_code == 200
+    assert {one["by"] for one in server.manage("GET", "/deployments", token=secrets["READ"]).json()} == {"deploy"}
+
+
+def test_without_tokens_of_that_role_anybody_may_ask_and_nobody_but_the_owner_may_deploy(
+    server: RunningServer, packages: Packages
+) -> None:
+    package = packages.make("unguarded", "1", "Versioned('1')")
+    for method, path in (("GET", "/status"), ("GET", "/metrics"), ("GET", "/deployments"), ("POST", "/packages")):
+        assert requests.request(method, server.management + path).status_code == 401
+    server.deployed(package)
+    assert server.ask("unguarded").status_code == 200
+    assert (server.folder / "token").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> tuple[SigningKey, Path]:
+    """A key, and the file of a policy that trusts it alone."""
+    key = SigningKey.new(tmp_path / "keys/ours", comment="ours")
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"signers": {"signed": [str(key.public)]}}), encoding="utf-8")
+    policy.chmod(0o600)
+    return key, policy
+
+
+def test_deploys_are_under_the_trust_policy(
+    start: Start, packages: Packages, signing: tuple[SigningKey, Path], tmp_path: Path
+) -> None:
+    key, policy = signing
+    server = start(policy=policy)
+    file = packages.make("signed", "1", "Versioned('1')")
+    unsigned = server.deploy(file)
+    assert unsigned.status_code == 403
+    assert "is not trusted" in unsigned.json()["error"]
+    sign_package(file, SigningKey.new(tmp_path / "keys/other", comment="somebody else"))
+    by_somebody = server.deploy(file)
+    assert by_somebody.status_code == 403
+    assert "who is none of those that may sign packages named signed" in by_somebody.json()["error"]
+    assert server.name("signed") == {}
+    assert not list((server.folder / "store").glob("*/signed__1"))
+    signed = packages.make("signed", "2", "Versioned('2')")
+    sign_package(signed, key)
+    server.deployed(signed)
+    assert server.ask("signed").json()["version"] == "2"
+
+
+@pytest.fixture
+def command(packages: Packages) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tg.common.cli", *map(str, arguments)],
+            env={**packages.project.environment(), **environment},
+            cwd=packages.project.elsewhere,
+            capture_output=True,
+            text=True,
+        )
+
+    return command
+
+
+def test_the_command_deploys_and_rolls_back(
+    server: RunningServer, packages: Packages, command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for version in ("1", "2"):
+        file = packages.make("commanded", version, f"Versioned({version!r})")
+        done = command("deploy", file, "--to", server.management, TG_TOKEN=server.token)
+        assert done.returncode == 0, done.stderr
+        assert f"commanded {version} is ready after " in done.stdout
+        assert f"requests go to {version} 100 %" in done.stdout
+    back = command("rollback", "commanded", "--to", server.management, "--token", server.token)
+    assert back.stdout == "requests for commanded go to 1\n"
+    refused = command("deploy", file, "--to", server.management, TG_TOKEN="guessed")
+    assert refused.returncode != 0
+    assert "a token with the role deploy is needed" in refused.stderr
+    broken = packages.make("commanded", "3", "Failing('3', 'warm_up')")
+    failed = command("deploy", broken, "--to", server.management, TG_TOKEN=server.token)
+    assert failed.returncode != 0
+    assert "RuntimeError: no weights" in failed.stderr
+    assert "warming up" in failed.stderr  # what it has logged

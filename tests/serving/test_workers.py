@@ -1,0 +1,164 @@
+"""Workers: a process for each version, forked from a nursery; how many, how busy, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from serving.servers import Packages, RunningServer, alive, until
+from wheels import write_installed_wheel, write_wheel
+
+Start = Callable[..., RunningServer]
+
+
+def test_each_version_has_a_process_that_the_nursery_has_forked(server: RunningServer, packages: Packages) -> None:
+    for version in ("1", "2"):
+        server.deployed(packages.make("forked", version, f"Process({version!r})"))
+    first, second = (server.ask("forked", version=version).json() for version in ("1", "2"))
+    assert first["process"] != second["process"]
+    assert first["parent"] == second["parent"]
+    assert first["parent"] in {number for number, _ in server.processes()}
+
+
+def test_a_version_has_as_many_workers_as_the_server_is_told(start: Start, packages: Packages) -> None:
+    server = start(workers=3)
+    server.deployed(packages.make("many", "1", "Process('1')"))
+    assert server.name("many")["versions"][0]["workers"] == 3
+    with ThreadPoolExecutor(3) as pool:
+        answers = pool.map(lambda _: server.ask("many", {"seconds": 0.5}).json(), range(3))
+        assert len({answer["process"] for answer in answers}) == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        ("exit", "the worker ended with status 3 meanwhile"),
+        ("segfault", "the worker was ended by signal 11 meanwhile"),
+        ("kill", "the worker was ended by signal 9 meanwhile"),  # as the kernel does when memory runs out
+    ],
+)
+def test_a_worker_that_dies_is_replaced_and_its_requests_are_told(
+    server: RunningServer, packages: Packages, end: str, how: str
+) -> None:
+    name = f"dies_by_{end}"
+    server.deployed(packages.make(name, "1", "Process('1')"))
+    before = server.ask(name).json()["process"]
+    told = server.ask(name, {"end": end}, X_Request_Id=f"the last of {end}")
+    assert (told.status_code, told.json()) == (502, {"error": how})
+    assert server.logged(message=how, request_id=f"the last of {end}", status=502)
+    after = server.ask(name)
+    assert after.status_code == 200
+    assert after.json()["process"] != before
+    if end == "segfault":
+        assert server.logged(message="Fatal Python error: Segmentation fault", model=name)
+
+
+def test_what_a_worker_wrote_last_is_in_the_log(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("last_words", "1", "Process('1')"))
+    server.ask("last_words", {"end": "exit"})
+    assert server.logged(message="about to exit", model="last_words", version="1", logger="output")
+
+
+def test_a_request_over_the_time_limit_is_given_up_and_its_worker_replaced(
+    server: RunningServer, packages: Packages
+) -> None:
+    server.deployed(packages.make("slow", "1", "Process('1')"))
+    before = server.ask("slow").json()["process"]
+    late = server.ask("slow", {"seconds": 60})
+    assert (late.status_code, late.json()["error"]) == (504, "it took longer than 3 s, and its worker was ended")
+    assert server.ask("slow").json()["process"] != before
+    until(lambda: not Path(f"/proc/{before}").exists())
+
+
+def test_requests_beyond_the_queue_are_refused_at_once_with_when_to_come_again(
+    narrow: RunningServer, packages: Packages
+) -> None:
+    server = narrow
+    server.deployed(packages.make("full", "1", "Versioned('1')"))
+    server.ask("full", {"seconds": 0.3})  # so it is known to take long, and gets no request ahead
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: server.ask("full", {"seconds": 0.7}), range(8)))
+    refused = [answer for answer in answers if "2 requests wait already" in answer.text]
+    assert len(refused) == 5  # one is at work, two wait
+    assert {(answer.status_code, answer.headers["Retry-After"]) for answer in refused} == {(503, "1")}
+
+
+def test_a_request_that_waits_too_long_is_refused(narrow: RunningServer, packages: Packages) -> None:
+    server = narrow
+    server.deployed(packages.make("waits", "1", "Versioned('1')"))
+    server.ask("waits", {"seconds": 0.3})
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(server.ask, "waits", {"seconds": 3})
+        time.sleep(0.3)  # that one first
+        late = server.ask("waits")
+        assert (late.status_code, late.json()["error"]) == (503, "no worker was free for 1 s")
+        assert long.result().status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_outlives_the_server(start: Start, packages: Packages, number: signal.Signals) -> None:
+    server = start(workers=2)
+    server.deployed(packages.make("outlives", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "outlives", {"seconds": 2 if number != signal.SIGKILL else 600})
+        time.sleep(0.2)
+        started = server.processes()
+        assert len(started) == 3  # the nursery and two workers
+        server.process.send_signal(number)
+        server.process.wait()
+        until(lambda: alive(started) == set(), seconds=10)
+        if number == signal.SIGKILL:
+            assert asked.exception() is not None
+        else:
+            assert asked.result().status_code == 200
+
+
+def test_workers_do_not_outlive_the_server_when_their_nursery_was_killed(start: Start, packages: Packages) -> None:
+    server = start()
+    server.deployed(packages.make("orphans", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server.ask, "orphans", {"seconds": 600})
+        time.sleep(0.2)
+        started = server.processes()
+        nursery = _nursery(server)
+        os.kill(nursery, signal.SIGKILL)
+        server.kill()
+        until(lambda: alive(started) == set(), seconds=10)
+
+
+def test_a_nursery_that_dies_is_replaced(start: Start, packages: Packages) -> None:
+    server = start()
+    server.deployed(packages.make("nursed", "1", "Process('1')"))
+    os.kill(_nursery(server), signal.SIGKILL)
+    assert server.ask("nursed").status_code == 200
+    assert server.ask("nursed", {"end": "exit"}).status_code == 502
+    assert server.ask("nursed").status_code == 200
+    server.deployed(packages.make("nursed", "2", "Process('2')"))
+
+
+def test_a_version_whose_requirements_conflict_has_an_environment_of_its_own(
+    start: Start, packages: Packages, index: Path
+) -> None:
+    for name in ("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"):
+        write_installed_wheel(index, name)
+    for version in ("1.0.0", "2.0.0"):
+        write_wheel(index, "tg_needed", {"tg_needed.py": f"VERSION = {version!r}\n".encode()}, version=version)
+    server = start()
+    for version in ("1", "2"):
+        file = packages.make("needing", version, "Needing()", requirements=[f"tg_needed=={version}.0.0"])
+        told = server.deployed(file)
+        assert f"an environment with tg_needed=={version}.0.0" in told["lines"]
+    assert [server.ask("needing", version=version).json() for version in ("1", "2")] == ["1.0.0", "2.0.0"]
+    assert server.ask("needing").headers["X-TG-Version"] == "2"
+
+
+def _nursery(server: RunningServer) -> int:
+    """The process that the server itself has started."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text("ascii").split()
+    (nursery,) = map(int, children)
+    return nursery
