@@ -41,7 +41,7 @@ from .answers import JsonResponse, error_response
 from .bodies import BadBody, write_body
 from .deployer import Deployer, Refused
 from .gateway import Gateway
-from .metrics import CONTENT_TYPE, MemoryMeter, Metrics
+from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
 from .registry import Registry, State
 from .settings import ServerSettings
 from .source_difference import source_difference
@@ -187,10 +187,8 @@ class _Management:
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text."""
         self.require(request, Role.READ)
-        pools = self.deployer.pools()
-        memory = await self._memory.of({key: pool.process_ids for key, pool in pools.items()})
-        for (name, version), pool in pools.items():
-            self._metrics.memory.labels(name, version).set(memory.get((name, version), 0))
+        for (name, version), pool in self.deployer.pools().items():
+            self._metrics.memory.labels(name, version).set(memory_of(pool.process_ids))
             self._metrics.waiting.labels(name, version).set(pool.waiting)
             self._metrics.workers.labels(name, version).set(len(pool.process_ids))
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})

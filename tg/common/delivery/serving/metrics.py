@@ -119,6 +119,13 @@ class Metrics:
         for version in self._versions.values():
             version.end_second(now)
 
+    def forget(self, name: str, version: str) -> None:
+        """Drop the figures of a version that is gone for good: a server that is deployed to for years must not grow."""
+        self._versions.pop((name, version), None)
+        labels = {"name": name, "version": version}
+        for metric in (self.requests, self.latency, self.shadow, self.memory, self.waiting, self.workers):
+            metric.remove_by_labels(labels)
+
     def shadow_answers(self, name: str, version: str) -> dict[str, int]:
         """How many answers of a shadow version were the `same` as what was returned, and how many `different`."""
         counted = {"yes": 0, "no": 0}
@@ -128,13 +135,6 @@ class Metrics:
                 if sample.name.endswith("_total") and (labels["name"], labels["version"]) == (name, version):
                     counted[labels["same"]] += int(sample.value)
         return {"same": counted["yes"], "different": counted["no"]}
-
-    def forget(self, name: str, version: str) -> None:
-        """Drop the figures of a version that is gone for good: a server that is deployed to for years must not grow."""
-        self._versions.pop((name, version), None)
-        labels = {"name": name, "version": version}
-        for metric in (self.requests, self.latency, self.shadow, self.memory, self.waiting, self.workers):
-            metric.remove_by_labels(labels)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
