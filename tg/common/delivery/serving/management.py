@@ -19,7 +19,6 @@ were the `same` as what was returned, or `different`.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -270,8 +269,8 @@ def _number_of(request: Request, parameter: str, otherwise: float) -> float:
     try:
         number = otherwise if text is None else float(text)
     except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
+        number = -1
+    if not 0 <= number < float("inf"):
         raise Refused(f"{parameter} is a number, 0 at least, and not {text!r}", status=422)
     return number
 
