@@ -22,6 +22,18 @@ class Job:
     def run(self, value: int) -> int:
         return value * {factor}
 """
+_SLOW = """
+import pathlib, time
+
+class Job:
+    def warm_up(self):
+        print("waiting for the sign")
+        while not pathlib.Path({sign!r}).exists():
+            time.sleep(0.02)
+
+    def run(self, value: int) -> int:
+        return value
+"""
 _BROKEN = """
 class Job:
     def warm_up(self):
@@ -45,11 +57,24 @@ class PageServer:
             for name, role in (("owner", Role.DEPLOY), ("reader", Role.READ))
         )
 
-    def package(self, name: str, version: str | None, factor: int | None = 1) -> Path:
-        """A package whose job multiplies by `factor`; with none, it cannot be warmed up."""
-        self._project.write("tg/served/__init__.py", "")
-        self._project.write("tg/served/job.py", _BROKEN if factor is None else _JOB.format(factor=factor))
-        return self._project.deliver(name, version, job="tg.served.job:Job()", settings="packaging.checked = False")
+    def package(self, name: str, version: str | None, factor: int = 1) -> Path:
+        """A package whose job multiplies by `factor`."""
+        return self.package_of(name, version, _JOB.format(factor=factor))
+
+    def broken_package(self, name: str, version: str) -> Path:
+        """A package whose job raises when it is warmed up."""
+        return self.package_of(name, version, _BROKEN)
+
+    def slow_package(self, name: str, version: str, sign: Path) -> Path:
+        """A package whose job is warm when a file exists."""
+        return self.package_of(name, version, _SLOW.format(sign=str(sign)))
+
+    def package_of(self, name: str, version: str | None, code: str, job: str = "Job") -> Path:
+        """A package of a class that is defined by `code`."""
+        module = f"tg/{name}/job.py"
+        self._project.write(f"tg/{name}/__init__.py", "")
+        self._project.write(module, code)
+        return self._project.deliver(name, version, job=f"tg.{name}.job:{job}()", settings="packaging.checked = False")
 
     def deploy(self, name: str, version: str | None, factor: int = 1, **parameters: Any) -> None:
         file = self.package(name, version, factor)

@@ -147,13 +147,28 @@ def test_a_file_that_is_dropped_on_the_page_is_offered_to_be_deployed(page: Page
     expect(page.get_by_role("dialog").get_by_role("button", name="Deploy")).to_be_enabled()
 
 
+def test_the_states_of_a_deploy_are_told_as_they_happen(page: Page, server: PageServer, tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+    dialog = deploy(page, server.slow_package("slow", "1.0.0", sign), mode="a share")
+    told = dialog.get_by_role("status")
+
+    expect(told).to_contain_text("warming…")
+    expect(told).to_contain_text("waiting for the sign")
+    expect(page.get_by_role("list").get_by_text("warming", exact=True)).to_have_count(1)
+    assert not server.manage("GET", "/status").json()["names"]["slow"]["traffic"]["weights"]
+
+    sign.touch()
+    expect(told).to_contain_text("slow 1.0.0 is ready")
+
+
 def test_a_deploy_that_fails_tells_its_reason_and_its_log(page: Page, server: PageServer) -> None:
     server.deploy("failing", "1.0.0")
 
-    dialog = deploy(page, server.package("failing", "1.1.0", factor=None))
+    dialog = deploy(page, server.broken_package("failing", "1.1.0"))
 
     expect(dialog.get_by_role("alert")).to_contain_text("RuntimeError: the table is empty")
-    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog.get_by_role("region", name="Log of deployment")).to_contain_text("reading the table")
+    dialog.get_by_role("button", name="Close").click()
     show(page, server, "failing")
     expect(row(page, "1.1.0")).to_contain_text("failed")
     expect(row(page, "1.1.0")).to_contain_text("RuntimeError: the table is empty")
@@ -260,7 +275,7 @@ def test_the_difference_of_two_versions_is_shown_line_by_line(page: Page, server
     difference.get_by_label("to").select_option("1.1.0")
 
     expect(difference.get_by_role("status")).to_have_text("1 file differs")
-    lines = difference.get_by_role("region", name="Changes of tg/served/job.py").get_by_role("row")
+    lines = difference.get_by_role("region", name="Changes of tg/compared/job.py").get_by_role("row")
     removed, added = (lines.filter(has_text=text) for text in ("value * 3", "value * 4"))
     expect(removed).to_have_class("removed")
     expect(removed).to_have_text(re.compile(r"^\s*3\s*\u2212\s*return value \* 3\s*$"))
@@ -331,6 +346,23 @@ def test_the_server_is_asked_for_what_is_new_only_and_not_while_nobody_looks(pag
           Object.defineProperty(document, "hidden", { value: false });
           document.dispatchEvent(new Event("visibilitychange"));
         }""")
+
+
+def test_the_page_tells_when_the_server_does_not_answer_and_goes_on_when_it_does(
+    browser: Browser, server: PageServer
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(server.address)
+        give_token(page, server.token)
+        expect(page.get_by_role("heading", name="Deployments")).to_be_visible()
+
+        context.set_offline(True)
+        expect(page.get_by_role("alert")).to_have_text(
+            re.compile(r"^the server does not answer; what is shown is of \d\d:\d\d:\d\d\. Asking again\.$")
+        )
+        context.set_offline(False)
+        expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_token_that_may_only_read_is_offered_nothing_else(browser: Browser, server: PageServer) -> None:

@@ -47,7 +47,7 @@ function Chart({ title, unit, group, times, lines, onCursor }) {
       {
         width: width(),
         height: HEIGHT,
-        padding: [8, 16, 0, 0],
+        padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { sync: { key: group }, drag: { x: false, y: false }, points: { size: 5 }, y: false },
         scales: {

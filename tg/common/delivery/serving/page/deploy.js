@@ -3,7 +3,7 @@
 import { html, useState } from "./vendor/htm.preact.js";
 import { bytes, seconds } from "./figures.js";
 import { Dialog } from "./dialogs.js";
-import { isUnderWay, Steps } from "./deployments.js";
+import { isUnderWay, Log, Steps } from "./deployments.js";
 import * as server from "./server.js";
 import { told } from "./shares.js";
 
@@ -49,6 +49,7 @@ export function Deploy({ given, deployments, onDone, onClose }) {
   const busy = sent !== null;
   const done = ended?.deployment;
   const own = done ?? (busy && sent === 1 ? deployments.find((one) => one.number > after && isUnderWay(one)) : null);
+  const failed = ended?.problem && deployments.find((one) => one.number > after && one.reason === ended.problem);
   return html`<${Dialog} label="Deploy a package" onClose=${onClose}>
     <form class="deploy" onSubmit=${send}>
       <h2>Deploy a package</h2>
@@ -68,7 +69,7 @@ export function Deploy({ given, deployments, onDone, onClose }) {
             html`<span class="share">
               <input type="range" min="1" max="99" value=${share} aria-label="Share of the requests, per cent"
                 onInput=${(event) => setShare(Number(event.currentTarget.value))} />
-              <output>${share} %</output>
+              <span class="percent">${share} %</span>
             </span>`}`,
         )}
       </fieldset>
@@ -78,7 +79,7 @@ export function Deploy({ given, deployments, onDone, onClose }) {
             ? html`<progress key="sending" aria-label="Sent" max="1" value=${sent}></progress>`
             : html`<progress key="waiting" aria-label="Being deployed"></progress>`}
           <p>${sent < 1 ? `sending, ${Math.floor(100 * sent)} %` : own ? `${own.state}…` : "the server has it…"}</p>`}
-        ${own && own.lines.length > 0 && html`<ol class="lines">${own.lines.map((line) => html`<li>${line}</li>`)}</ol>`}
+        ${own && html`<${Log} deployment=${own} />`}
         ${done &&
         html`<p class="done">
             <b>${done.name} ${done.version}</b> is ready after ${seconds(done.seconds["in all"])}; requests go to ${told(done.traffic.weights)}.
@@ -86,8 +87,9 @@ export function Deploy({ given, deployments, onDone, onClose }) {
           <${Steps} deployment=${done} />`}
       </div>
       ${ended?.problem && html`<p class="problem" role="alert">${ended.problem}</p>`}
+      ${failed && html`<${Log} deployment=${failed} />`}
       <div class="buttons">
-        <button type="button" onClick=${onClose}>${done || busy ? "Close" : "Cancel"}</button>
+        <button type="button" onClick=${onClose}>${ended || busy ? "Close" : "Cancel"}</button>
         ${!done && html`<button class="primary" disabled=${!file || busy}>Deploy</button>`}
       </div>
     </form>

@@ -3,18 +3,25 @@
 import { html } from "./vendor/htm.preact.js";
 import { ago, seconds, time } from "./figures.js";
 
+const SHORTEST_SECONDS = 0.0005; // of a step that is worth a word
+
 export const isUnderWay = ({ state }) => state !== "ready" && state !== "failed";
 
 export function Steps({ deployment }) {
-  const steps = Object.entries(deployment.seconds).filter(([step]) => step !== "in all");
+  const steps = Object.entries(deployment.seconds).filter(([step, length]) => step !== "in all" && length >= SHORTEST_SECONDS);
+  if (!steps.length) return null;
   return html`<ul class="steps">
     ${steps.map(([step, length]) => html`<li key=${step}>${step} <b>${seconds(length)}</b></li>`)}
   </ul>`;
 }
 
+export function Log({ deployment: { number, reason, lines } }) {
+  const log = lines.filter((line) => line !== reason);
+  return log.length ? html`<pre class="log" tabindex="0" role="region" aria-label=${`Log of deployment ${number}`}>${log.join("\n")}</pre>` : null;
+}
+
 function Deployment({ deployment, isOpen }) {
-  const { number, name, version, state, reason, by, at, lines, seconds: lengths } = deployment;
-  const log = reason ? lines.filter((line) => line !== reason) : lines;
+  const { number, name, version, state, reason, by, at, seconds: lengths } = deployment;
   return html`<li>
     <details open=${isOpen || isUnderWay(deployment)}>
       <summary>
@@ -26,8 +33,8 @@ function Deployment({ deployment, isOpen }) {
         </span>
       </summary>
       ${reason && html`<p class="problem reason">${reason}</p>`}
-      ${Object.keys(lengths).length > 0 && html`<${Steps} deployment=${deployment} />`}
-      ${log.length > 0 && html`<pre tabindex="0" aria-label=${`Log of deployment ${number}`}>${log.join("\n")}</pre>`}
+      <${Steps} deployment=${deployment} />
+      <${Log} deployment=${deployment} />
     </details>
   </li>`;
 }

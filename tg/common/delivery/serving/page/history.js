@@ -2,6 +2,13 @@
 
 export const SPAN_SECONDS = 300;
 
+const PAUSE_SECONDS = 3;
+
+// Where the server, or its machine, stood still, lines are interrupted: a time without figures.
+function withPauses(times) {
+  return times.flatMap((at, place) => (place && at - times[place - 1] > PAUSE_SECONDS ? [(at + times[place - 1]) / 2, at] : [at]));
+}
+
 export class History {
   constructor() {
     this.since = 0; // the end of the newest second that is known
@@ -31,7 +38,7 @@ export class History {
   columns(name, withWorkers) {
     const versions = this.versions.get(name) ?? new Map();
     const shown = [...versions].filter(([version, seconds]) => withWorkers.has(version) || seconds.some(([, n]) => n));
-    const times = [...new Set(shown.flatMap(([, seconds]) => seconds.map(([at]) => at)))].sort((a, b) => a - b);
+    const times = withPauses([...new Set(shown.flatMap(([, seconds]) => seconds.map(([at]) => at)))].sort((a, b) => a - b));
     const places = new Map(times.map((at, place) => [at, place]));
     const figures = new Map();
     for (const [version, seconds] of shown) {

@@ -10,11 +10,11 @@ import { isSame, moved, sharesOf, told, withoutNone } from "./shares.js";
 const SHORT = 120; // characters of a reason
 
 function Share({ version, share, isChangeable, onMove }) {
-  if (!isChangeable) return html`<span class="share"><output>${share ? `${share} %` : ""}</output></span>`;
+  if (!isChangeable) return html`<span class="share"><span class="percent">${share ? `${share} %` : ""}</span></span>`;
   return html`<span class="share">
     <input type="range" min="0" max="100" value=${share} aria-label=${`Share of ${version}, per cent`}
       onInput=${(event) => onMove(Number(event.currentTarget.value))} />
-    <output>${share} %</output>
+    <span class="percent">${share} %</span>
   </span>`;
 }
 

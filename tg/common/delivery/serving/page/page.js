@@ -162,7 +162,7 @@ function Server({ onRefused }) {
   }, [mayDeploy]);
 
   for (const [name, { versions }] of Object.entries(status?.names ?? {}))
-    for (const { version } of [...versions].reverse()) colourOf(name, version); // the oldest first, so that colours stay
+    for (const { version, workers } of [...versions].reverse()) if (workers) colourOf(name, version); // the oldest first, as when it is loaded anew
 
   const known = status?.names[chosen];
   const withWorkers = new Set((known?.versions ?? []).filter(({ workers }) => workers).map(({ version }) => version));
