@@ -71,10 +71,13 @@ class PageServer:
 
     def package_of(self, name: str, version: str | None, code: str, job: str = "Job") -> Path:
         """A package of a class that is defined by `code`."""
-        module = f"tg/{name}/job.py"
-        self._project.write(f"tg/{name}/__init__.py", "")
-        self._project.write(module, code)
+        self.write(f"tg/{name}/__init__.py", "")
+        self.write(f"tg/{name}/job.py", code)
         return self._project.deliver(name, version, job=f"tg.{name}.job:{job}()", settings="packaging.checked = False")
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the project that the packages are made of."""
+        self._project.write(path, text)
 
     def deploy(self, name: str, version: str | None, factor: int = 1, **parameters: Any) -> None:
         file = self.package(name, version, factor)

@@ -68,8 +68,8 @@ class VersionMetrics:
 
     def last(self, seconds: int, since: float = 0.0) -> list[Second]:
         """Of the seconds that ended last, so many and after `since`, the newest at the end."""
-        ended = list(itertools.islice(reversed(self._seconds), seconds))
-        return [second for second in reversed(ended) if second.at > since]
+        ended = itertools.islice(reversed(self._seconds), seconds)
+        return list(itertools.takewhile(lambda second: second.at > since, ended))[::-1]
 
 
 class Metrics:

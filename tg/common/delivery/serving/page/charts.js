@@ -55,7 +55,7 @@ function Chart({ title, unit, group, times, lines, onCursor }) {
           y: { range: (_, low, high) => [0, high > 0 ? 1.08 * high : 1] },
         },
         axes: [
-          { ...axis, grid: { show: false }, size: 26, gap: 6, space: 64, values: (_, at, __, ___, step) => at.map(step < 60 ? clock : minute) },
+          { ...axis, grid: { show: false }, size: 26, gap: 6, space: 54, values: (_, at, __, ___, step) => at.map(step < 60 ? clock : minute) },
           { ...axis, grid, size: 46, gap: 4, space: 28, values: (_, values) => values.map(number) },
         ],
         series: [

@@ -27,6 +27,7 @@ function Deployment({ deployment, isOpen }) {
       <summary>
         <span class="state ${state}">${state}</span>
         <span class="what">${name ? html`${name} <b>${version}</b>` : "a file that was not accepted"}</span>
+        ${reason && html`<span class="because differ">${reason}</span>`}
         <span class="muted">
           #${number} by ${by}, <time title=${time(at)}>${ago(at)}</time>
           ${lengths["in all"] ? `, in ${seconds(lengths["in all"])}` : ""}

@@ -12,6 +12,7 @@ import * as server from "./server.js";
 import { sharesOf } from "./shares.js";
 
 const EVERY_MILLISECONDS = 1000;
+const TOLD_MILLISECONDS = 8000; // what was done stays to be read for so long
 
 // What the server said last, with the history of its figures; asks again each second, and at once when `refresh` is called.
 function useServer(onRefused) {
@@ -147,6 +148,15 @@ function Server({ onRefused }) {
   const mayDeploy = status?.token.may_deploy ?? false;
 
   useEffect(() => {
+    document.title = chosen ? `${chosen} – tg serve` : "tg serve";
+  }, [chosen]);
+
+  useEffect(() => {
+    const timer = setTimeout(() => setTold(""), TOLD_MILLISECONDS);
+    return () => clearTimeout(timer);
+  }, [told]);
+
+  useEffect(() => {
     if (!mayDeploy) return;
     const over = (event) => event.preventDefault();
     const drop = (event) => {
@@ -184,7 +194,7 @@ function Server({ onRefused }) {
         address=${addressOf(status.requests)} mayDeploy=${mayDeploy} confirm=${confirm} onChange=${refresh} onTell=${setTold} />`}
       ${status && html`<${Deployments} deployments=${deployments} />`}
     </main>
-    <p class="told" role="status" aria-live="polite">${told}</p>
+    <div class="told" role="status">${told && html`<p>${told}</p>`}</div>
     ${deploying && html`<${Deploy} given=${deploying.file} deployments=${deployments} onDone=${refresh} onClose=${() => setDeploying(null)} />`}
     ${dialog}`;
 }
