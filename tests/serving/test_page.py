@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -298,6 +299,39 @@ def test_lines_of_a_difference_may_look_like_its_headers(page: Page) -> None:
     assert [line["text"] for line in files[0]["lines"]] == ["@@ -1,2 +1,2 @@", "same", "-- old comment", "++ new"]
 
 
+def test_shares_come_to_a_hundred_whatever_is_moved(page: Page) -> None:
+    wrong = page.evaluate("""async () => {
+      const { moved, sharesOf } = await import("/shares.js");
+      const sum = (shares) => Object.values(shares).reduce((all, share) => all + share, 0);
+      const wrong = [];
+      for (let seed = 1; seed < 500; seed++) {
+        const weights = Object.fromEntries([3, 7, 11, 13].slice(seed % 4).map((prime) => [`v${prime}`, 1 + ((seed * prime) % 97)]));
+        const shares = sharesOf(weights);
+        const share = (seed * 17) % 101;
+        const after = moved(shares, "v13", share, "heir");
+        if (sum(shares) !== 100 || sum(after) !== 100 || (after.v13 ?? 0) !== share) wrong.push([weights, shares, share, after]);
+      }
+      return wrong;
+    }""")
+    assert wrong == []
+    assert page.evaluate(
+        """async () => (await import("/shares.js")).moved({ only: 100 }, "only", 40, undefined)"""
+    ) == {"only": 100}
+
+
+def test_lines_of_charts_are_interrupted_where_the_server_stood_still(page: Page) -> None:
+    columns = page.evaluate("""async () => {
+      const { History } = await import("/history.js");
+      const history = new History();
+      const add = (...seconds) => history.add({ name: { versions: [{ version: "1.0.0", seconds }] } });
+      add([1000, 5, 0, 1, 2], [1001, 0, 0, 0, 0]);
+      add([1011, 7, 1, 1, 3]);
+      const { times, figures } = history.columns("name", new Set());
+      return [times, figures.get("1.0.0").requests, figures.get("1.0.0").p50];
+    }""")
+    assert columns == [[1000, 1001, 1006, 1011], [5, 0, None, 7], [1, None, None, 1]]
+
+
 def test_charts_move_under_load(page: Page, server: PageServer) -> None:
     server.deploy("loaded", "1.0.0")
     show(page, server, "loaded")
@@ -464,6 +498,13 @@ def test_the_page_takes_nothing_from_elsewhere(page: Page, server: PageServer) -
     policy = requests.get(server.address, timeout=60).headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_the_page_is_not_in_what_is_delivered(server: PageServer) -> None:
+    with zipfile.ZipFile(server.package("delivered", "1.0.0")) as package:
+        serving = [name for name in package.namelist() if "/serving/" in name]
+    assert [name for name in serving if name.endswith("/serving/management.py")]
+    assert [name for name in serving if "/page/" in name] == []
 
 
 def test_what_others_have_written_is_as_they_released_it() -> None:

@@ -148,7 +148,7 @@ export function Name({ name, known, columns, address, mayDeploy, confirm, onChan
       held.includes(version) && "held",
     ].filter(Boolean);
 
-  return html`<section class="name" aria-labelledby="name">
+  return html`<section class="name" aria-labelledby="name" aria-busy=${busy}>
     <header>
       <h2 id="name">${name}</h2>
       ${address && html`<code class="address">POST ${address}/${name}</code> <a href=${`${address}/docs`} target="_blank" rel="noreferrer">API</a>`}

@@ -63,7 +63,8 @@ function useServer(onRefused) {
 }
 
 function useChosenName(names) {
-  const read = () => decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+  // Not decodeURIComponent, which raises for what somebody has typed.
+  const read = () => new URLSearchParams(`name=${location.hash.replace(/^#\/?/, "").replaceAll("+", "%2B")}`).get("name");
   const [chosen, setChosen] = useState(read);
   useEffect(() => {
     const changed = () => setChosen(read());
