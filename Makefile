@@ -28,7 +28,7 @@ soak: .venv/.ready ## The long versions of the tests that break things: kills, c
 	TG_SOAK=1 .venv/bin/python -m pytest tests/faults -n 2
 
 .PHONY: services
-services: ## Start the engine, the ssh server and the registries that tests need, and install them as root on Debian; tests do it themselves
+services: ## Start the engine, the ssh server and the registries that tests need, find a browser, and install them as root on Debian; tests do it themselves
 	@"$$(scripts/find-python)" scripts/services start
 
 .PHONY: services-stop

@@ -61,7 +61,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def services() -> Services:
-    """The engine, the ssh server and the registries, started where they were not; parts may be missing."""
+    """The engine, the ssh server, the registries and the browser, started where they were not; parts may be missing."""
     return machine.start()
 
 
@@ -98,6 +98,12 @@ def plain_registry(services: Services) -> str:
 def secured_registry(services: Services) -> SecuredRegistry:
     """A registry with TLS and a password."""
     return given(services.secured_registry)
+
+
+@pytest.fixture(scope="session")
+def browser_program(services: Services) -> str:
+    """The path of a Chromium."""
+    return given(services.browser)
 
 
 @pytest.fixture(scope="session")

@@ -59,13 +59,14 @@ class SecuredRegistry:
 
 @dataclass(frozen=True)
 class Services:
-    """All parts, each there or missing. The engine is its URL, the plain registry `host:port`, the image its name."""
+    """All parts, each there or missing: the engine's URL, the plain registry's `host:port`, the image's name, the browser's path."""
 
     docker_engine: str | Missing
     ssh_server: SshServer | Missing
     plain_registry: str | Missing
     secured_registry: SecuredRegistry | Missing
     base_image: str | Missing
+    browser: str | Missing
 
     @classmethod
     def parse(cls, text: str) -> Services:
@@ -100,6 +101,7 @@ class Services:
                 ),
             ),
             base_image=part("base_image", str),
+            browser=part("browser", str),
         )
 
 
@@ -118,7 +120,7 @@ def start() -> Services:
     )
     if done.returncode:
         nothing = Missing(f"scripts/services start ended with {done.returncode}: {done.stderr.strip()}")
-        return Services(nothing, nothing, nothing, nothing, nothing)
+        return Services(nothing, nothing, nothing, nothing, nothing, nothing)
     return Services.parse(done.stdout)
 
 

@@ -23,6 +23,7 @@ WHOLE_REPORT = {
     "ssh": {"host": "127.0.0.1", "port": 22, "user": "root", "key": "/k", "config": "/c", "known_hosts": "/h"},
     "registry": {"plain": "127.0.0.1:1", "secured": "localhost:2", "user": "u", "password": "p", "ca": "/ca"},
     "base_image": "python:3.11-slim",
+    "browser": "/usr/bin/chromium",
 }
 
 
@@ -192,6 +193,7 @@ def test_a_report_is_read_whole() -> None:
         plain_registry="127.0.0.1:1",
         secured_registry=SecuredRegistry("localhost:2", "u", "p", Path("/ca")),
         base_image="python:3.11-slim",
+        browser="/usr/bin/chromium",
     )
 
 

@@ -1,6 +1,6 @@
 """The application that those who run a server talk to: deploys, traffic, what is live, metrics, and the page.
 
-GET    /status                              names, versions, states, traffic, the last seconds of each
+GET    /status[?seconds=&since=]            names, versions, states, traffic, the last seconds of each
 POST   /packages[?mode=&share=]             a package file as the body: deploy it
 GET    /deployments                         the last ones, with their logs
 PUT    /names/NAME/traffic                  {"weights": {"1.0.0": 90, "1.1.0": 10}, "shadow": null}
@@ -8,6 +8,13 @@ POST   /names/NAME/rollback
 POST   /names/NAME/versions/V/load, /names/NAME/versions/V/unload
 GET    /names/NAME/difference?before=&after=
 GET    /metrics, /health/live, /health/ready
+GET    /                                    the page, from the files in `page/`; it uses what stands above and nothing else
+
+The page asks for /status once a second. With `since`, the `at` of the newest second that it has, it gets those after that alone:
+`[at, requests, errors, p50, p99]`, milliseconds. `deployments` there has the `last` number and how many are `under_way`, so the page
+asks for /deployments when one of them has changed; `token` says whose token it is and whether it `may_deploy`. A version's
+`memory_bytes` are at most five seconds old, and 0 until they are known. `shadow_answers` counts those of the shadow version that
+were the `same` as what was returned, or `different`.
 """
 
 from __future__ import annotations
@@ -33,8 +40,8 @@ from .answers import JsonResponse, error_response
 from .bodies import BadBody, write_body
 from .deployer import Deployer, Refused
 from .gateway import Gateway
-from .metrics import CONTENT_TYPE, Metrics, memory_of
-from .registry import Registry
+from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
+from .registry import Registry, State
 from .settings import ServerSettings
 from .source_difference import source_difference
 from .traffic import Traffic
@@ -42,6 +49,13 @@ from .traffic import Traffic
 __all__ = ["management_application"]
 
 _PAGE = Path(__file__).parent / "page"
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",  # asked for again each time, so that a server that is updated shows its own page
+}
 _MODES = ("live", "canary", "shadow", "none")
 
 
@@ -69,10 +83,19 @@ def management_application(
             Route(name + "/versions/{version}/load", manage.load, methods=["POST"]),
             Route(name + "/versions/{version}/unload", manage.unload, methods=["POST"]),
             Route(name + "/difference", manage.difference),
-            Mount("/", StaticFiles(directory=_PAGE, html=True, check_dir=False)),
+            Mount("/", _Page(directory=_PAGE, html=True, check_dir=False)),
         ],
         exception_handlers={Refused: _refused, BadBody: _refused, StorageProblem: _no_room},
     )
+
+
+class _Page(StaticFiles):
+    """The files of the page, which takes scripts, styles and data from this server alone."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(_PAGE_HEADERS)
+        return response
 
 
 class _Management:
@@ -91,6 +114,7 @@ class _Management:
         self._registry = registry
         self._metrics = metrics
         self._access = access
+        self._memory = MemoryMeter()
 
     def require(self, request: Request, role: Role) -> str:
         """The name of the token. Raises `Refused` when it may not do that."""
@@ -112,28 +136,54 @@ class _Management:
 
     async def status(self, request: Request) -> Response:
         """What is served, and how it goes."""
-        self.require(request, Role.READ)
-        seconds = int(request.query_params.get("seconds", "60"))
-        figures = {key: version.last(seconds) for key, version in self._metrics.all()}
+        who = self.require(request, Role.READ)
+        seconds, since = _number_of(request, "seconds", 60), _number_of(request, "since", 0)
+        figures = {key: version.last(int(seconds), since) for key, version in self._metrics.all()}
         pools = self.deployer.pools()
+        memory = await self._memory.of({key: pool.process_ids for key, pool in pools.items()})
         names = {}
         for name, known in self._registry.names.items():
             versions = []
             for version in sorted(known.versions.values(), key=lambda one: -one.deployed_at):
-                pool = pools.get((name, version.version))
+                key = name, version.version
+                pool = pools.get(key)
                 described = msgspec.to_builtins(version)
                 for hidden in ("folder", "python"):
                     del described[hidden]
+                ended = figures.get(key, [])
                 versions.append(
                     {
                         **described,
                         "workers": pool.workers if pool else 0,
                         "waiting": pool.waiting if pool else 0,
-                        "seconds": figures.get((name, version.version), []) if pool else [],
+                        "memory_bytes": memory.get(key, 0),
+                        "seconds": ended if pool or any(second.requests for second in ended) else [],
                     }
                 )
-            names[name] = {"traffic": known.traffic, "previous": known.previous, "versions": versions}
-        return JsonResponse({"ready": self.deployer.is_ready, "names": names})
+            shadow = known.traffic.shadow
+            names[name] = {
+                "traffic": known.traffic,
+                "previous": known.previous,
+                "held": known.held,
+                "shadow_answers": self._metrics.shadow_answers(name, shadow) if shadow else None,
+                "versions": versions,
+            }
+        deployments = self.deployer.deployments
+        return JsonResponse(
+            {
+                "ready": self.deployer.is_ready,
+                "token": {"name": who, "may_deploy": self._may_deploy(request)},
+                "requests": {"host": self.settings.host, "port": self.settings.port},
+                "deployments": {
+                    "last": deployments[-1].number if deployments else 0,
+                    "under_way": sum(one.state not in (State.READY, State.FAILED) for one in deployments),
+                },
+                "names": names,
+            }
+        )
+
+    def _may_deploy(self, request: Request) -> bool:
+        return self._access.who(request.headers.get("authorization", ""), Role.DEPLOY) is not None
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus' text."""
@@ -219,6 +269,18 @@ class _Deploy:
         finally:
             file.unlink(missing_ok=True)
         await JsonResponse(deployment)(scope, receive, send)
+
+
+def _number_of(request: Request, parameter: str, otherwise: float) -> float:
+    """A number among the parameters of a request. Raises `Refused` for anything else."""
+    text = request.query_params.get(parameter)
+    try:
+        number = otherwise if text is None else float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise Refused(f"{parameter} is a number, 0 at least, and not {text!r}", status=422)
+    return number
 
 
 def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-__all__ = ["CONTENT_TYPE", "Metrics", "Second", "VersionMetrics", "memory_of"]
+__all__ = ["CONTENT_TYPE", "MemoryMeter", "Metrics", "Second", "VersionMetrics", "memory_of"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LABELS = ("name", "version")
 _SECONDS = 300
+_MEMORY_SECONDS = 5
 _SAMPLES = 2000
 """Of the latencies of a second so many are kept: quantiles of the first 2,000 are those of all, near enough."""
 
@@ -55,17 +58,18 @@ class VersionMetrics:
         if len(self._samples) < _SAMPLES:
             self._samples.append(seconds)
 
-    def end_second(self) -> None:
-        """Close the figures of this second, and begin those of the next."""
+    def end_second(self, at: float) -> None:
+        """Close the figures of the second that ends now, and begin those of the next."""
         samples = sorted(self._samples)
         p50, p99 = (1000 * samples[int(share * len(samples))] if samples else 0.0 for share in (0.5, 0.99))
-        self._seconds.append(Second(time.time(), self._count, self._errors, p50, p99))
+        self._seconds.append(Second(at, self._count, self._errors, p50, p99))
         self._count = self._errors = 0
         self._samples = []
 
-    def last(self, seconds: int) -> list[Second]:
-        """The seconds that ended last, the newest at the end."""
-        return list(self._seconds)[-seconds:]
+    def last(self, seconds: int, since: float = 0.0) -> list[Second]:
+        """Of the seconds that ended last, so many and after `since`, the newest at the end."""
+        ended = itertools.islice(reversed(self._seconds), seconds)
+        return list(itertools.takewhile(lambda second: second.at > since, ended))[::-1]
 
 
 class Metrics:
@@ -110,9 +114,10 @@ class Metrics:
         return list(self._versions.items())
 
     def end_second(self) -> None:
-        """Close the figures of this second, of all versions."""
+        """Close the figures of this second, of all versions; they have the same end."""
+        now = time.time()
         for version in self._versions.values():
-            version.end_second()
+            version.end_second(now)
 
     def unloaded(self, name: str, version: str) -> None:
         """A version has no workers any more; what it has answered stays counted."""
@@ -126,9 +131,40 @@ class Metrics:
         for metric in (self.requests, self.latency, self.shadow, self.memory, self.waiting, self.workers):
             metric.remove_by_labels(labels)
 
+    def shadow_answers(self, name: str, version: str) -> dict[str, int]:
+        """How many answers of a shadow version were the `same` as what was returned, and how many `different`."""
+        counted = {"yes": 0, "no": 0}
+        for family in self.shadow.collect():
+            for sample in family.samples:
+                labels = sample.labels
+                if sample.name.endswith("_total") and (labels["name"], labels["version"]) == (name, version):
+                    counted[labels["same"]] += int(sample.value)
+        return {"same": counted["yes"], "different": counted["no"]}
+
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class MemoryMeter:
+    """The memory of versions, measured in a thread, and not oftener than every few seconds: the system walks their pages."""
+
+    def __init__(self) -> None:
+        self._processes: Mapping[tuple[str, str], list[int]] = {}
+        self._bytes: Mapping[tuple[str, str], int] = {}
+        self._at = 0.0
+
+    async def of(self, processes: Mapping[tuple[str, str], list[int]]) -> Mapping[tuple[str, str], int]:
+        """Bytes of each version, given the processes of each; while somebody else measures, those of the last time."""
+        now = time.monotonic()
+        if processes != self._processes or now - self._at > _MEMORY_SECONDS:
+            self._processes, self._at = processes, now
+            self._bytes = await asyncio.to_thread(_memory_of_all, processes)
+        return self._bytes
+
+
+def _memory_of_all(processes: Mapping[tuple[str, str], list[int]]) -> dict[tuple[str, str], int]:
+    return {key: memory_of(process_ids) for key, process_ids in processes.items()}
 
 
 def memory_of(process_ids: Iterable[int]) -> int:
