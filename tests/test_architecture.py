@@ -31,12 +31,13 @@ ROOMS = [
 """From the ground up; each may import those before it."""
 SERVING = {
     "msgspec",
+    "offapi",
     "opentelemetry",
     "prometheus_client",
     "pydantic",
     "pydantic_core",
     "starlette",
-    "swagger_ui_bundle",
+    "typing_extensions",
     "uvicorn",
     "uvloop",
 }
@@ -51,6 +52,7 @@ AROUND = {
     "docker",
     "isal",
     "model_signing",
+    "numpy",
     "packageurl",
     "packaging",
     "requests",
