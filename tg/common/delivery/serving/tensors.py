@@ -174,7 +174,8 @@ def type_of_hint(hint: Any) -> TensorType:
     element = _element_of(kind)
     if element is not None:
         inner = type_of_hint(element)
-        return TensorType(inner.datatype, (-1,) if inner.shape == (1,) else (-1, *inner.shape))
+        row = element is Any or inner.shape == (1,)
+        return TensorType(inner.datatype, (-1,) if row else (-1, *inner.shape))
     if typing.get_origin(kind) is Literal:
         return TensorType(_OF_SCALARS.get(type(typing.get_args(kind)[0]), "BYTES"), (1,))
     if isinstance(kind, type):
@@ -300,7 +301,8 @@ def _of_value(value: Any, wanted: str | None) -> Tensor:
                 return Tensor(datatype, array.shape or (1,), _numbers(elements, datatype))
             except ValueError as error:
                 raise TypeError(f"it is no {datatype}: {error}") from None
-        value = array.tolist()
+        if hasattr(value, "tolist"):  # of a list of texts numpy has taken the last NULs away
+            value = array.tolist()
     flat, shape = _flat(value), _shape(value) or (1,)
     if len(flat) != math.prod(shape):
         raise TypeError("it is no tensor: its lists are not of one length")
