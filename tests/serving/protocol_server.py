@@ -86,8 +86,10 @@ def packages_of(project: Project, source: str, jobs: Mapping[str, str]) -> list[
 
 
 @contextmanager
-def serving(folder: Path, source: str, jobs: Mapping[str, str], *options: str) -> Iterator[ServedJobs]:
-    """Serve jobs, each live under its name."""
+def serving(
+    folder: Path, source: str, jobs: Mapping[str, str], *options: str, token: str | None = None
+) -> Iterator[ServedJobs]:
+    """Serve jobs, each live under its name. The token is one to deploy with, if it is not that of the server's own."""
     project = Project(folder)
     files = packages_of(project, source, jobs)
     ports = _free_ports()
@@ -104,8 +106,8 @@ def serving(folder: Path, source: str, jobs: Mapping[str, str], *options: str) -
     try:
         management = f"http://127.0.0.1:{ports[1]}"
         _wait_for(management, process, log)
-        token = (state / "token").read_text("ascii")
-        served = ServedJobs(project, f"http://127.0.0.1:{ports[0]}", management, token, log)
+        secret = token or (state / "token").read_text("ascii")
+        served = ServedJobs(project, f"http://127.0.0.1:{ports[0]}", management, secret, log)
         for file in files:
             answer = served.deploy(file)
             assert answer.status_code == 200, f"{file.name}: {answer.text}\n{log.read_text('utf-8')}"

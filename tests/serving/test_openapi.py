@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import requests
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from playwright.sync_api import expect, sync_playwright
 from serving.protocol_server import ServedJobs, serving
+
+from tg.common.delivery.serving.access import Access, Role
 
 JOBS = '''
 from decimal import Decimal
@@ -133,3 +137,26 @@ def test_the_page_shows_it_and_asks_a_job(server: ServedJobs) -> None:
         expect(operation.locator(".live-responses-table")).to_contain_text("x-tg-version: 1.0.0")
         browser.close()
     assert complaints == []
+
+
+def test_with_tokens_the_description_says_so_and_models_are_shown_to_those_who_have_one(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.json"
+    made = {role: Access.new_token(tokens, role.name, role) for role in (Role.READ, Role.INFER, Role.DEPLOY)}
+    jobs = {"untyped": "Untyped()"}
+    with serving(tmp_path / "secured", JOBS, jobs, "--tokens", str(tokens), token=made[Role.DEPLOY]) as server:
+        described = server.get("/openapi.json").json()
+        OpenAPIV31SpecValidator(described).validate()
+        assert described["security"] == [{"token": []}]
+        assert "401" in described["paths"]["/untyped"]["post"]["responses"]
+        for path in ("/v2/models/untyped", "/v2/models/untyped/versions/1.0.0"):
+            refused = server.get(path)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        reader = {"authorization": f"Bearer {made[Role.READ]}"}
+        assert requests.get(f"{server.address}/v2/models/untyped", headers=reader, timeout=60).status_code == 200
+        assert server.post("/v2/repository/index", **reader).status_code == 200
+        assert server.post("/v2/repository/index").status_code == 401
+        arguments = {"model_config": 1}
+        assert server.ask("untyped", arguments).status_code == 401
+        assert server.ask("untyped", arguments, **reader).status_code == 401
+        assert server.ask("untyped", arguments, authorization=f"Bearer {made[Role.INFER]}").json() == 1
+        assert server.get("/v2/health/live").json() == {"live": True}

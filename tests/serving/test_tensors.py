@@ -206,11 +206,18 @@ def test_a_type_hint_is_a_tensor(hint: Any, datatype: str, shape: list[int]) -> 
         (Tensor.of_json(["a"], "BYTES", (1,)), bytes, b"a"),
         (Tensor.of_json(["a", "b"], "BYTES", (2,)), list[str], ["a", "b"]),
         (Tensor.of_json(["a", "b"], "BYTES", (2,)), list[bytes], [b"a", b"b"]),
+        (Tensor.of_json(["{}"], "BYTES", (1,)), Optional[str], "{}"),  # noqa: UP045 written either way
+        (Tensor.of_json(['{"a": 1}'], "BYTES", (1,)), dict[str, int], {"a": 1}),
         (Tensor.of_json(["2013-01-01"], "BYTES", (1,)), datetime.date, "2013-01-01"),
     ],
 )
 def test_a_parameter_gets_what_its_hint_says(tensor: Tensor, hint: Any, value: object) -> None:
     assert tensor.value(hint) == value
+
+
+def test_an_object_that_is_no_json_is_refused() -> None:
+    with pytest.raises(ValueError, match="EOF"):
+        Tensor.of_json(["{"], "BYTES", (1,)).value(dict[str, int])
 
 
 @pytest.mark.parametrize(

@@ -178,15 +178,9 @@ class TensorCalls:
 
 def _value(name: str, tensor: Tensor, hint: Any) -> Any:
     try:
-        value = tensor.value(hint)
+        return tensor.value(hint)
     except ValueError as error:
         raise InvalidArguments.at(("inputs", name), str(error)) from None
-    if isinstance(value, str) and value[:1] in ("{", "[") and hint not in (str, Any):
-        try:
-            return pydantic_core.from_json(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _column(tensor: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
+import pydantic_core
+
 from .type_hints import array_of, dtype_of, is_array, is_table
 
 __all__ = ["Tensor", "TensorType", "type_of_hint", "types_of"]
@@ -142,7 +144,7 @@ class Tensor(NamedTuple):
         return array.astype(array.dtype.newbyteorder("<")).tobytes()  # type: ignore[no-any-return]
 
     def value(self, hint: Any) -> Any:
-        """What a parameter with that hint takes. Raises `ValueError` for bytes that are no text, and are to be."""
+        """What a parameter with that hint takes. Raises `ValueError` for bytes that are to be a text or JSON, and are not."""
         kind = _plain_hint(hint)
         texts = self.datatype == "BYTES" and not _wants_bytes(kind)
         elements: Any = self.json() if texts else self.elements
@@ -154,7 +156,10 @@ class Tensor(NamedTuple):
         plain = elements if isinstance(elements, list) else elements.tolist()
         if kind is Any or _element_of(kind) is not None:
             return _nested(plain, self.shape)
-        return plain[0] if len(plain) == 1 else _nested(plain, self.shape)
+        if len(plain) != 1:
+            return _nested(plain, self.shape)
+        is_object = texts and kind is not str and plain[0].lstrip()[:1] in ("{", "[")
+        return pydantic_core.from_json(plain[0]) if is_object else plain[0]
 
 
 def type_of_hint(hint: Any) -> TensorType:
