@@ -15,6 +15,10 @@ help: ## This list
 demo: .venv/.ready ## The demonstration, examples/flights/demo.py
 	.venv/bin/python examples/flights/demo.py
 
+.PHONY: demo-serve
+demo-serve: .venv/.ready ## A model served, and swapped for a better one while it is asked, examples/flights/serve.py
+	.venv/bin/python examples/flights/serve.py
+
 .PHONY: test
 test: .venv/.ready ## The checks, then all tests with coverage, then all tests on each other Python from 3.10 to 3.13 found here
 	@.venv/bin/python scripts/test

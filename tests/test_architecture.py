@@ -32,12 +32,13 @@ ROOMS = [
 SERVING = {
     "msgspec",
     "numpy",
+    "offapi",
     "opentelemetry",
     "prometheus_client",
     "pydantic",
     "pydantic_core",
     "starlette",
-    "swagger_ui_bundle",
+    "typing_extensions",
     "uvicorn",
     "uvloop",
 }
@@ -52,6 +53,7 @@ AROUND = {
     "docker",
     "isal",
     "model_signing",
+    "numpy",
     "packageurl",
     "packaging",
     "requests",

@@ -1,7 +1,7 @@
 """Flights from New York in 2013, made into rows that a model can learn delays from.
 
 `FeaturizationJob` is a composition of small steps, each in a file of its own. `SimpleFeaturizationJob` does the same
-in one method, as one would begin.
+in one method, as one would begin. `TrainingJob` learns from those rows.
 """
 
 from .cancellation import Cancellation
@@ -17,6 +17,7 @@ from .plane_join import PlaneJoin
 from .result import FeaturizationResult
 from .schedule import Schedule
 from .simple_featurization_job import SimpleFeaturizationJob
+from .training_job import TrainingJob, TrainingResult
 from .weather_join import WeatherJoin
 
 __all__ = [
@@ -33,5 +34,7 @@ __all__ = [
     "PlaneJoin",
     "Schedule",
     "SimpleFeaturizationJob",
+    "TrainingJob",
+    "TrainingResult",
     "WeatherJoin",
 ]

@@ -470,9 +470,8 @@ class Deployer:
             if facts.get("is_logged"):
                 return
             level = getattr(logging, facts["level"], logging.INFO)
-            logging.getLogger(facts["logger"]).log(
-                level, facts["message"], extra={"facts": {**about, "request_id": facts.get("request_id", "")}}
-            )
+            ids = {name: facts[name] for name in ("request_id", "trace_id") if name in facts}
+            logging.getLogger(facts["logger"]).log(level, facts["message"], extra={"facts": {**about, **ids}})
 
         return tell
 

@@ -20,7 +20,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -29,7 +31,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..runtime.errors import WorkerEnded
 from .access import Access, Role
-from .answers import JsonResponse, error_response, send_bytes
+from .answers import JsonResponse, encoding_for, error_response, send_bytes
 from .bodies import BadBody, body_of
 from .deployer import Deployer, Refused
 from .frames import JSON_CALL, TENSOR_CALL
@@ -39,13 +41,16 @@ from .pool import Overloaded, TookTooLong
 from .registry import Registry, State
 from .replica import Request
 from .settings import ServerSettings
-from .tensors import HEADER_LENGTH
+from .tensor_calls import HEADER_LENGTH
 
 __all__ = ["inference_application"]
 
 _LOGGER = logging.getLogger("tg.server.request")
 _TRACE = (b"traceparent", b"tracestate", b"baggage")
-_EXTENSIONS = ["binary_tensor_data", "model_repository"]
+_EXTENSIONS = ["binary_tensor_data", "model_repository", "parameters"]
+_PLATFORM = "python"
+_REQUEST_BYTES = 1024 * 1024
+"""How much a request may have that carries no tensors."""
 _STATES = {
     State.READY: "READY",
     State.FAILED: "UNAVAILABLE",
@@ -60,7 +65,7 @@ def inference_application(
     """The application for requests."""
     plain = _Call(JSON_CALL, settings, gateway, access)
     tensors = _Call(TENSOR_CALL, settings, gateway, access)
-    protocol = _OpenInference(gateway, deployer, registry, access)
+    protocol = _OpenInference(settings, gateway, deployer, registry, access)
 
     def openapi(request: HttpRequest) -> Response:
         return JsonResponse(openapi_of(gateway.routes, secured=not access.is_open_for_requests))
@@ -87,7 +92,12 @@ def inference_application(
             Route("/docs", documentation_page),
             Mount("/docs/files", StaticFiles(directory=documentation_files())),
         ],
-        exception_handlers={Refused: _refused, BadBody: _refused, NotServed: _not_served},
+        exception_handlers={
+            Refused: _refused,
+            BadBody: _refused,
+            NotServed: _not_served,
+            HTTPException: _no_such_place,
+        },
     )
 
 
@@ -131,9 +141,11 @@ class _Call:
                 _LOGGER.warning(str(error), extra={"facts": facts})
             return await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
         named.append((b"x-tg-version", version.encode("latin-1")))
-        if frame.facts:
+        binary = bool(frame.facts)
+        if binary:
             named.append((HEADER_LENGTH.encode(), str(frame.known()["json_size"]).encode()))
-        await send_bytes(send, frame.status, frame.body, named)
+        encoding = encoding_for(headers.get(b"accept-encoding"))
+        await send_bytes(send, frame.status, frame.body, named, binary=binary, encoding=encoding)
         if self._settings.access_log or frame.status >= 500:
             facts = {
                 "model": parameters["name"],
@@ -159,7 +171,10 @@ class _Call:
 class _OpenInference:
     """The rest of the protocol: health, metadata and the repository of models."""
 
-    def __init__(self, gateway: Gateway, deployer: Deployer, registry: Registry, access: Access) -> None:
+    def __init__(
+        self, settings: ServerSettings, gateway: Gateway, deployer: Deployer, registry: Registry, access: Access
+    ) -> None:
+        self._settings = settings
         self._gateway = gateway
         self._deployer = deployer
         self._registry = registry
@@ -179,17 +194,18 @@ class _OpenInference:
         return JsonResponse({"name": "training-grounds-delivery", "version": "2", "extensions": _EXTENSIONS})
 
     def model(self, request: HttpRequest) -> Response:
-        """What a model takes."""
+        """What a model takes and gives, and which versions of it can be asked for."""
+        self._require_to_see(request)
         name = request.path_params["name"]
-        version, served = self._gateway.served(name, request.path_params.get("version"))
-        outputs = [{"name": "output", "datatype": "FP64", "shape": [-1]}]
+        _, served = self._gateway.served(name, request.path_params.get("version"))
+        described = served.pool.description
         return JsonResponse(
             {
                 "name": name,
                 "versions": list(self._gateway.routes[name].served),
-                "platform": f"python/{version}",
-                "inputs": served.pool.description["inputs"],
-                "outputs": outputs,
+                "platform": _PLATFORM,
+                "inputs": described["inputs"],
+                "outputs": described["outputs"],
             }
         )
 
@@ -203,9 +219,9 @@ class _OpenInference:
         return JsonResponse({"name": name, "ready": True})
 
     async def index(self, request: HttpRequest) -> Response:
-        """All models; the body may be empty, or say that only those that are ready are wanted."""
-        self._require(request, Role.INFER)
-        wanted = await _json_of(request)
+        """All versions that are known; the body may be empty, or say that only those that are ready are wanted."""
+        self._require_to_see(request)
+        wanted = await self._body_of(request)
         models = [
             {
                 "name": name,
@@ -219,18 +235,36 @@ class _OpenInference:
         return JsonResponse(models)
 
     async def load(self, request: HttpRequest) -> Response:
-        """Load a model that the server knows."""
+        """Load a model that the server knows: the version that its parameters name, or the one that was live."""
         self._require(request, Role.DEPLOY)
-        parameters = (await _json_of(request)).get("parameters", {})
-        await self._deployer.load(request.path_params["name"], parameters.get("version"))
+        version = _version_of(await self._body_of(request), request.query_params)
+        await self._deployer.load(request.path_params["name"], version)
         return JsonResponse({})
 
     async def unload(self, request: HttpRequest) -> Response:
-        """Unload all versions of a model."""
+        """Unload the version of a model that its parameters name, or all of them."""
         self._require(request, Role.DEPLOY)
-        await _json_of(request)
-        await self._deployer.unload(request.path_params["name"])
+        version = _version_of(await self._body_of(request), request.query_params)
+        await self._deployer.unload(request.path_params["name"], version)
         return JsonResponse({})
+
+    async def _body_of(self, request: HttpRequest) -> dict[str, Any]:
+        headers = dict(request.scope["headers"])
+        limits = self._settings
+        text = await body_of(headers, request.receive, limit=_REQUEST_BYTES, seconds=limits.body_seconds)
+        if not text:
+            return {}
+        try:
+            found = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise BadBody(f"the body is no JSON: {error}", status=400) from None
+        if not isinstance(found, dict):
+            raise BadBody("the body is no JSON object", status=400)
+        return found
+
+    def _require_to_see(self, request: HttpRequest) -> None:
+        if not self._access.is_open_for_requests:
+            self._require(request, Role.READ)
 
     def _require(self, request: HttpRequest, role: Role) -> None:
         authorization = request.headers.get("authorization", "")
@@ -239,15 +273,17 @@ class _OpenInference:
             raise Refused(message, status=status)
 
 
-async def _json_of(request: HttpRequest) -> dict[str, Any]:
-    text = await request.body()
-    if not text:
-        return {}
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadBody(f"the body is no JSON: {error}", status=400) from None
-    return found if isinstance(found, dict) else {}
+def _version_of(said: Mapping[str, Any], query: Mapping[str, str]) -> str | None:
+    """The version that is meant; clients that cannot set it in the body can in the address."""
+    parameters = said.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise BadBody("parameters are an object", status=400)
+    for strange in parameters.keys() - {"version", "unload_dependents"}:
+        raise BadBody(f"the parameter {strange!r} is not known here; version is", status=400)
+    version = parameters.get("version", query.get("version"))
+    if version is not None and not isinstance(version, str):
+        raise BadBody("the parameter version is a text", status=400)
+    return version
 
 
 def _status_of(error: Exception) -> int:
@@ -260,11 +296,18 @@ def _status_of(error: Exception) -> int:
 
 def _refused(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, (Refused, BadBody))
-    return error_response(str(error), error.status)
+    headers: dict[str, Any] = {"www_authenticate": "Bearer"} if error.status == 401 else {}
+    return error_response(str(error), error.status, **headers)
 
 
 def _not_served(request: HttpRequest, error: Exception) -> Response:
     return error_response(str(error), _status_of(error))
+
+
+def _no_such_place(request: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = f"{request.method} {request.url.path}: {error.detail}. What there is: /docs, /openapi.json, /v2"
+    return error_response(told, error.status_code, **(error.headers or {}))
 
 
 def _request_ids() -> Callable[[], str]:

@@ -2,7 +2,11 @@
 
 Of a job it uses, where they are there: `run`, or the object itself where it is callable; `warm_up()`, called once before it
 gets requests; `run_batch(items)`, with `batch_size` and `batch_window_seconds`, for jobs that do many requests in about the
-time of one. The payload's resource `samples` is a list of `{"arguments": {...}, "answer": ...}`: requests whose answers are known.
+time of one; `input_tensors` and `output_tensors`, see `tensor_calls`. The payload's `samples` are answered before it gets traffic.
+
+`run_batch` gets a list of arguments by name, a dict for each request, and returns as many answers in the same order; an
+exception in place of an answer is that of this request alone. When it raises, each of the requests is given to it once more
+by itself, so that a bad one takes no others with it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ import contextvars
 import inspect
 import json
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,13 +23,14 @@ from typing import Any, NamedTuple
 from ..runtime.entry_point import EntryPoint
 from ..runtime.errors import NotAJob
 from .frames import TENSOR_CALL, Frame
+from .samples import prove_samples
 from .signature import InvalidArguments, JobSignature
-from .tensors import HEADER_LENGTH, arguments_of, outputs_of, tensors_of_signature
+from .tensor_calls import HEADER_LENGTH, TensorCalls, TensorRequest
 
-__all__ = ["Answer", "Service", "WrongSample", "request_id"]
+__all__ = ["Answer", "Service", "request_facts"]
 
-request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
-"""The id of the request that is being answered, for lines of the log."""
+request_facts: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar("request_facts", default={})  # noqa: B039
+"""`request_id` and `trace_id` of what is being answered, for lines of the log; those of a batch with commas between them."""
 
 _LOGGER = logging.getLogger("tg.serving")
 _BATCH_SIZE = 32
@@ -41,8 +45,11 @@ class Answer(NamedTuple):
     facts: Mapping[str, Any] | None = None
 
 
-class WrongSample(Exception):
-    """A recorded sample was answered otherwise than it was recorded."""
+class _Call(NamedTuple):
+    """A request that was understood; `tensors` says what of the answer is wanted where it is one by tensors."""
+
+    arguments: Mapping[str, Any]
+    tensors: TensorRequest | None
 
 
 class Service:
@@ -58,18 +65,19 @@ class Service:
             raise NotAJob(f"the resource 'job' is of {type(job)}, which can neither be called nor has a method `run`.")
         self._given = {"entry_point": entry_point} if _wants_entry_point(self._call) else {}
         self.signature = JobSignature(self._call, given=frozenset(self._given))
-        self._is_async = inspect.iscoroutinefunction(self._call)
+        self._tensors = TensorCalls(
+            self.signature, inputs=getattr(job, "input_tensors", None), outputs=getattr(job, "output_tensors", None)
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._run_batch: Callable[..., Any] | None = getattr(job, "run_batch", None)
-        self.batch_size = int(getattr(job, "batch_size", _BATCH_SIZE)) if self._run_batch else 1
-        self.batch_window_seconds = float(getattr(job, "batch_window_seconds", _BATCH_WINDOW_SECONDS))
+        self.batch_size, self.batch_window_seconds = _batching_of(job) if self._run_batch else (1, 0.0)
 
     def describe(self) -> dict[str, Any]:
         """What the server tells clients of it."""
         doc = inspect.getdoc(self._call) or inspect.getdoc(type(self._job)) or ""
         return {
-            "schema": self.signature.schema(),
-            "inputs": tensors_of_signature(self.signature),
+            "schema": self.signature.schema(f"{self.name}."),
+            **self._tensors.metadata(),
             "documentation": doc,
             "batch_size": self.batch_size,
         }
@@ -78,92 +86,121 @@ class Service:
         """Do what the job wants to be done before the first request."""
         warm_up = getattr(self._job, "warm_up", None)
         if callable(warm_up):
-            warm_up()
+            self._result(warm_up())
 
     def answer_samples(self) -> int:
-        """Answer the recorded samples, and return how many there are. Raises `WrongSample` for the first that is wrong."""
+        """Answer the recorded samples as requests are answered, and return how many there are. Raises `WrongSample`."""
         if "samples" not in self._entry_point.resources:
             return 0
-        samples = self._entry_point.load_resource("samples")
-        for number, sample in enumerate(samples, 1):
-            answer = self._perform(sample.get("arguments", {}))
-            if "answer" in sample and not _is_same(answer, sample["answer"]):
-                raise WrongSample(
-                    f"sample {number} of {len(samples)} is answered with {_short(answer)}, and {_short(sample['answer'])} was recorded"
-                )
-        return len(samples)
+
+        def answer(given: Mapping[str, Any]) -> Any:
+            arguments = self.signature.arguments_of(given)
+            if self._run_batch is None:
+                return self._perform(arguments)
+            (value,) = self._perform_batch([arguments])
+            if isinstance(value, BaseException):
+                raise value
+            return value
+
+        return prove_samples(self._entry_point.load_resource("samples"), answer, self.signature.json_of)
 
     def answer(self, frame: Frame) -> Answer:
         """Answer one request. Whatever the job raises is an answer as well."""
         facts = frame.known()
-        with _within(facts):
+        with _about([facts]):
             try:
-                if frame.kind == TENSOR_CALL:
-                    arguments, request = arguments_of(frame.body, facts.get(HEADER_LENGTH), self.signature)
-                    body, json_size = outputs_of(self._perform(arguments), request, self.name, self.version)
-                    return Answer(200, body, {"json_size": json_size} if json_size else None)
-                return Answer(200, self.signature.json_of(self._perform(self.signature.arguments_of_json(frame.body))))
+                call = self._read(frame, facts)
+                return self._written(call, self._perform(call.arguments))
             except InvalidArguments as error:
-                return refusal_of(error, 400 if frame.kind == TENSOR_CALL else 422)
+                return _refusal(error, frame)
             except Exception as error:  # noqa: BLE001 the edge of the job: whatever it raises is told
-                return failure_of(error)
+                return _failure(error)
 
     def answer_batch(self, frames: Sequence[Frame]) -> list[Answer]:
         """Answer several requests by one call of `run_batch`; those with wrong arguments do not get to it."""
-        assert self._run_batch is not None
-        answers: list[Answer | None] = [None] * len(frames)
-        items: list[dict[str, Any]] = []
-        asked: list[tuple[int, dict[str, Any]]] = []
+        answers: dict[int, Answer] = {}
+        calls: dict[int, _Call] = {}
+        facts = [frame.known() for frame in frames]
         for place, frame in enumerate(frames):
             try:
-                if frame.kind == TENSOR_CALL:
-                    arguments, request = arguments_of(frame.body, frame.known().get(HEADER_LENGTH), self.signature)
-                else:
-                    arguments, request = self.signature.arguments_of_json(frame.body), {}
+                calls[place] = self._read(frame, facts[place])
             except InvalidArguments as error:
-                answers[place] = refusal_of(error, 400 if frame.kind == TENSOR_CALL else 422)
-                continue
-            items.append(arguments)
-            asked.append((place, request))
-        if items:
-            try:
-                values = list(self._run_batch(items))
-                if len(values) != len(items):
-                    raise ValueError(f"run_batch has given {len(values)} answers for {len(items)} requests")
-            except Exception as error:  # noqa: BLE001 as above
-                told = failure_of(error)
-                answers = [told if answer is None else answer for answer in answers]
-            else:
-                for (place, request), value in zip(asked, values, strict=True):
-                    answers[place] = self._batched(frames[place], request, value)
-        return [answer for answer in answers if answer is not None]
+                answers[place] = _refusal(error, frame)
+        values = self._values_of([facts[place] for place in calls], list(calls.values()))
+        for (place, call), value in zip(calls.items(), values, strict=True):
+            frame = frames[place]
+            with _about([facts[place]]):
+                try:
+                    if isinstance(value, Exception):
+                        raise value
+                    answers[place] = self._written(call, value)
+                except InvalidArguments as error:
+                    answers[place] = _refusal(error, frame)
+                except Exception as error:  # noqa: BLE001 as above
+                    answers[place] = _failure(error)
+        return [answers[place] for place in range(len(frames))]
 
-    def _batched(self, frame: Frame, request: Mapping[str, Any], value: Any) -> Answer:
-        try:
-            if frame.kind == TENSOR_CALL:
-                body, json_size = outputs_of(value, request, self.name, self.version)
-                return Answer(200, body, {"json_size": json_size} if json_size else None)
+    def _values_of(self, facts: Sequence[Mapping[str, Any]], calls: Sequence[_Call]) -> list[Any]:
+        """What `run_batch` gives for each call: a value, or the exception in its place."""
+        if not calls:
+            return []
+        with _about(facts):
+            try:
+                return self._perform_batch([call.arguments for call in calls])
+            except Exception as error:  # noqa: BLE001 as above
+                if len(calls) == 1:
+                    return [error]
+                _LOGGER.warning(
+                    f"run_batch raised {type(error).__name__} for {len(calls)} requests; each is asked alone"
+                )
+        return [value for one, call in zip(facts, calls, strict=True) for value in self._values_of([one], [call])]
+
+    def _read(self, frame: Frame, facts: Mapping[str, Any]) -> _Call:
+        if frame.kind == TENSOR_CALL:
+            return _Call(*self._tensors.arguments_of(frame.body, facts.get(HEADER_LENGTH)))
+        return _Call(self.signature.arguments_of_json(frame.body), None)
+
+    def _written(self, call: _Call, value: Any) -> Answer:
+        if call.tensors is None:
             return Answer(200, self.signature.json_of(value))
-        except InvalidArguments as error:
-            return refusal_of(error, 400)
-        except Exception as error:  # noqa: BLE001 as above
-            return failure_of(error)
+        body, json_size = self._tensors.body_of(value, call.tensors, self.name, self.version)
+        return Answer(200, body, {"json_size": json_size} if json_size is not None else None)
 
     def _perform(self, arguments: Mapping[str, Any]) -> Any:
-        value = self._call(**arguments, **self._given)
-        if self._is_async:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-            return self._loop.run_until_complete(value)
-        return value
+        return self._result(self._call(**arguments, **self._given))
+
+    def _perform_batch(self, items: list[Mapping[str, Any]]) -> list[Any]:
+        assert self._run_batch is not None
+        values = list(self._result(self._run_batch(items)))
+        if len(values) != len(items):
+            raise ValueError(f"run_batch has given {len(values)} answers for {len(items)} requests")
+        return values
+
+    def _result(self, value: Any) -> Any:
+        """What a call gives, waited for where it is a coroutine."""
+        if not inspect.iscoroutine(value):
+            return value
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(value)
 
 
-def refusal_of(error: InvalidArguments, status: int) -> Answer:
+def _batching_of(job: Any) -> tuple[int, float]:
+    size, seconds = getattr(job, "batch_size", _BATCH_SIZE), getattr(job, "batch_window_seconds", _BATCH_WINDOW_SECONDS)
+    if type(size) is not int or size < 1:
+        raise ValueError(f"batch_size of the job is {size!r}; it is a whole number, 1 at least")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+        raise ValueError(f"batch_window_seconds of the job is {seconds!r}; it is a number of seconds, 0 at least")
+    return size, float(seconds)
+
+
+def _refusal(error: InvalidArguments, frame: Frame) -> Answer:
     """The answer to a request whose arguments are not those of the job."""
-    return Answer(status, json.dumps({"error": str(error), "problems": error.problems}).encode())
+    body = json.dumps({"error": str(error), "problems": error.problems}).encode()
+    return Answer(400 if frame.kind == TENSOR_CALL else 422, body)
 
 
-def failure_of(error: Exception) -> Answer:
+def _failure(error: Exception) -> Answer:
     """The answer to a request that the job has failed at; the traceback is in the log, not in the answer."""
     _LOGGER.error("the job raised", exc_info=error)
     return Answer(500, json.dumps({"error": f"the job raised {type(error).__name__}: {error}"}).encode())
@@ -177,17 +214,21 @@ def _wants_entry_point(call: Callable[..., Any]) -> bool:
 
 
 @contextmanager
-def _within(facts: Mapping[str, Any]) -> Iterator[None]:
-    """The request's id for the log, and its trace for what the job calls."""
-    token = request_id.set(facts.get("request_id", ""))
+def _about(requests: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+    """The ids of requests for the log; and the trace of one, for what the job calls: a batch of several belongs to no single trace."""
+    ids = {"request_id": ", ".join(facts.get("request_id", "") for facts in requests)}
+    traces = [trace for facts in requests for trace in facts.get("traceparent", "").split("-")[1:2]]
+    if traces:
+        ids["trace_id"] = ", ".join(traces)
+    token = request_facts.set(ids)
     try:
-        if "traceparent" not in facts:
-            yield
-            return
-        with _trace(facts):
+        if len(requests) == len(traces) == 1:
+            with _trace(requests[0]):
+                yield
+        else:
             yield
     finally:
-        request_id.reset(token)
+        request_facts.reset(token)
 
 
 @contextmanager
@@ -202,25 +243,3 @@ def _trace(facts: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         context.detach(token)
-
-
-def _is_same(answer: Any, recorded: Any) -> bool:
-    """Equal; numbers and arrays of them within 1e-6 of their size, as machines differ in the last digits."""
-    if hasattr(recorded, "tolist"):
-        recorded = recorded.tolist()
-    if hasattr(answer, "tolist"):
-        answer = answer.tolist()
-    if isinstance(recorded, float) and isinstance(answer, (int, float)):
-        return math.isclose(answer, recorded, rel_tol=1e-6, abs_tol=1e-9) or (
-            math.isnan(answer) and math.isnan(recorded)
-        )
-    if isinstance(recorded, (list, tuple)) and isinstance(answer, (list, tuple)):
-        return len(recorded) == len(answer) and all(map(_is_same, answer, recorded))
-    if isinstance(recorded, dict) and isinstance(answer, dict):
-        return recorded.keys() == answer.keys() and all(_is_same(answer[key], recorded[key]) for key in recorded)
-    return bool(answer == recorded)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"

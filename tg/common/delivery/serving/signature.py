@@ -7,27 +7,28 @@ written as such; a parameter without a hint takes what JSON has.
 from __future__ import annotations
 
 import inspect
-import sys
-import typing
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import pydantic_core
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, create_model
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-__all__ = ["InvalidArguments", "JobSignature", "is_array", "is_scalar"]
+from .type_hints import checkable, hints_of
 
-_SCALARS = (bool, int, float, str, bytes)
-_KEEPS_NAMES = "#/components/schemas/{model}"
+__all__ = ["InvalidArguments", "JobSignature"]
 
 
 class InvalidArguments(Exception):
     """The arguments of a request are not those of the job; `problems` has a place and a sentence for each."""
 
     def __init__(self, problems: list[dict[str, Any]]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, one['place']))}: {one['problem']}" for one in problems))
+        super().__init__("; ".join(": ".join(filter(None, (_path(one["place"]), one["problem"]))) for one in problems))
         self.problems = problems
+
+    @classmethod
+    def at(cls, place: tuple[str | int, ...], problem: str) -> InvalidArguments:
+        """A single problem."""
+        return cls([{"place": list(place), "problem": problem}])
 
 
 class JobSignature:
@@ -35,13 +36,16 @@ class JobSignature:
 
     def __init__(self, call: Callable[..., Any], *, given: frozenset[str] = frozenset()) -> None:
         """`given` are parameters that are none of the client's."""
-        hints = _hints(call)
+        hints = hints_of(call)
         self.hints: dict[str, Any] = {}
+        """Those of the parameters, `Any` where there is none."""
+        self.answer_hint: Any = hints.get("return", Any)
+        self.takes_others = False
+        """Whether it takes arguments by any name besides."""
         fields: dict[str, Any] = {}
-        others = False
         for name, parameter in _parameters(call):
             if parameter.kind is parameter.VAR_KEYWORD:
-                others = True
+                self.takes_others = True
             elif parameter.kind is parameter.POSITIONAL_ONLY:
                 raise TypeError(
                     f"its parameter {name!r} can be given by position only. Take the `/` out of its signature."
@@ -50,17 +54,17 @@ class JobSignature:
                 self.hints[name] = hints.get(name, Any)
                 default = ... if parameter.default is parameter.empty else parameter.default
                 # The name of a parameter may be one that pydantic keeps for itself.
-                fields[f"field_{len(fields)}"] = (_checked(self.hints[name]), Field(default, alias=name))
+                fields[f"field_{len(fields)}"] = (checkable(self.hints[name]), Field(default, alias=name))
         self._names = {field: info[1].alias for field, info in fields.items()}
-        self._takes_others = others
         self._model = create_model(
             "Arguments",
             __config__=ConfigDict(
-                extra="allow" if others else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
+                extra="allow" if self.takes_others else "forbid", arbitrary_types_allowed=True, protected_namespaces=()
             ),
             **fields,
         )
-        self._answer = _adapter(hints.get("return", Any))
+        answer = checkable(self.answer_hint)
+        self._answer: TypeAdapter[Any] | None = None if answer is Any else TypeAdapter(answer)
 
     def arguments_of_json(self, body: bytes) -> dict[str, Any]:
         """The arguments that a JSON object says; an empty body says none. Raises `InvalidArguments`."""
@@ -77,38 +81,37 @@ class JobSignature:
             raise _invalid(error) from None
 
     def json_of(self, answer: Any) -> bytes:
-        """An answer as JSON. Raises what pydantic raises for one that is none."""
+        """An answer as JSON, what is no number there as null. Raises what pydantic raises for one that is none."""
         if self._answer is not None:
             try:
                 return self._answer.dump_json(answer, fallback=_plain, warnings="error")
             except pydantic_core.PydanticSerializationError:
                 pass  # it is not what the hint says; it is written as it is
-        return pydantic_core.to_json(answer, fallback=_plain)
+        return pydantic_core.to_json(answer, fallback=_plain, inf_nan_mode="null")
 
-    def schema(self) -> dict[str, Any]:
-        """JSON schemas of arguments and answer, as OpenAPI 3.1 wants them: `arguments`, `answer`, `definitions`."""
-        arguments = self._model.model_json_schema(ref_template=_KEEPS_NAMES, by_alias=True)
-        try:
-            answer = self._answer.json_schema(mode="serialization", ref_template=_KEEPS_NAMES) if self._answer else {}
-        except PydanticInvalidForJsonSchema:
-            answer = {}
-        definitions = {**arguments.pop("$defs", {}), **answer.pop("$defs", {})}
-        return {"arguments": arguments, "answer": answer, "definitions": definitions}
+    def schema(self, prefix: str = "") -> dict[str, Any]:
+        """JSON schemas of arguments and answer, as OpenAPI 3.1 wants them: `arguments`, `answer`, `definitions`.
+
+        The names of the definitions begin with `prefix`: two jobs may both have a `Flight`.
+        """
+        adapters: list[Any] = [("arguments", "validation", TypeAdapter(self._model))]
+        if self._answer is not None:
+            adapters.append(("answer", "serialization", self._answer))
+        template = f"#/components/schemas/{prefix}{{model}}"
+        schemas, rest = TypeAdapter.json_schemas(adapters, by_alias=True, ref_template=template)
+        definitions = rest.get("$defs", {})
+        arguments = schemas["arguments", "validation"]
+        if "$ref" in arguments:
+            arguments = definitions.pop(arguments["$ref"].removeprefix(f"#/components/schemas/{prefix}"))
+        return {
+            "arguments": arguments,
+            "answer": schemas.get(("answer", "serialization"), {}),
+            "definitions": {prefix + name: definition for name, definition in definitions.items()},
+        }
 
     def _named(self, checked: Any) -> dict[str, Any]:
         found = {name: getattr(checked, field) for field, name in self._names.items()}
-        return {**found, **(checked.__pydantic_extra__ or {})} if self._takes_others else found
-
-
-def is_scalar(hint: Any) -> bool:
-    """Whether a parameter takes one value and no array of them."""
-    return hint in _SCALARS
-
-
-def is_array(hint: Any) -> bool:
-    """Whether a parameter takes an array of numpy."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and (hint is numpy.ndarray or typing.get_origin(hint) is numpy.ndarray)
+        return {**found, **(checked.__pydantic_extra__ or {})} if self.takes_others else found
 
 
 def _parameters(call: Callable[..., Any]) -> list[tuple[str, inspect.Parameter]]:
@@ -116,34 +119,6 @@ def _parameters(call: Callable[..., Any]) -> list[tuple[str, inspect.Parameter]]
         return list(inspect.signature(call).parameters.items())
     except (TypeError, ValueError):  # built-in functions may have none
         return [("values", inspect.Parameter("values", inspect.Parameter.VAR_KEYWORD))]
-
-
-def _hints(call: Callable[..., Any]) -> dict[str, Any]:
-    target = call if inspect.ismethod(call) or inspect.isfunction(call) else type(call).__call__
-    try:
-        return typing.get_type_hints(target, include_extras=True)
-    except Exception:  # noqa: BLE001 hints can name anything, and what only a type checker imports
-        return {}
-
-
-def _checked(hint: Any) -> Any:
-    """A hint that pydantic can check: arrays and tables are made of what JSON has."""
-    if is_array(hint):
-        return Annotated[Any, BeforeValidator(sys.modules["numpy"].asarray), WithJsonSchema({"type": "array"})]
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and hint is pandas.DataFrame:
-        schema = WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]})
-        return Annotated[Any, BeforeValidator(pandas.DataFrame), schema]
-    try:
-        TypeAdapter(hint).json_schema()
-    except Exception:  # noqa: BLE001 classes may raise what they like when they are asked for a schema
-        return Any
-    return hint
-
-
-def _adapter(hint: Any) -> TypeAdapter[Any] | None:
-    checked = Any if hint is Any else _checked(hint)
-    return None if checked is Any or typing.get_origin(checked) is Annotated else TypeAdapter(checked)
 
 
 def _plain(value: Any) -> Any:
@@ -160,7 +135,11 @@ def _plain(value: Any) -> Any:
 def _invalid(error: ValidationError) -> InvalidArguments:
     return InvalidArguments(
         [
-            {"place": list(one["loc"]), "problem": one["msg"]}
-            for one in error.errors(include_url=False, include_input=False)
+            {"place": list(one["loc"]), "problem": one["msg"].removeprefix("Value error, ")}
+            for one in error.errors(include_url=False, include_input=False, include_context=False)
         ]
     )
+
+
+def _path(place: list[Any]) -> str:
+    return ".".join(map(str, place))

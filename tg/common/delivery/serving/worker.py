@@ -20,7 +20,7 @@ from typing import Any
 from ..runtime.entry_point import EntryPoint
 from ..runtime.module_tree import ModuleTree
 from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
-from .service import Answer, Service, request_id
+from .service import Answer, Service, request_facts
 from .signature import JobSignature
 
 __all__ = ["loaded_service", "main", "prepare"]
@@ -119,7 +119,7 @@ class _LogToServer(logging.Handler):
         self._connection = connection
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one line, with the id of the request that it is about."""
+        """Send one line, with the ids of the request that it is about."""
         try:
             text = record.getMessage()
             if record.exc_info:
@@ -128,7 +128,7 @@ class _LogToServer(logging.Handler):
                 "level": record.levelname,
                 "logger": record.name,
                 "message": text,
-                "request_id": request_id.get(),
+                **request_facts.get(),
             }
             self._connection.sendall(pack(LOG, facts=facts))
         except Exception:  # noqa: BLE001 the same as the handlers of `logging` do
