@@ -169,7 +169,10 @@ class RunningServer:
 
     def name(self, name: str) -> dict[str, Any]:
         """What the status says of a name."""
-        return dict(self.manage("GET", "/status").json()["names"].get(name, {}))
+        known = dict(self.manage("GET", "/status").json()["names"].get(name, {}))
+        for version in known.get("versions", ()):
+            del version["memory_bytes"]  # it moves by itself
+        return known
 
     def states(self, name: str) -> dict[str, str]:
         """The states of its versions."""

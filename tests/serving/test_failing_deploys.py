@@ -33,7 +33,7 @@ FAILURES = {
     "samples": (
         "Versioned('2')",
         {"samples": "[{'arguments': {'value': 3}, 'answer': {'version': '1', 'value': 3}}]"},
-        "WrongSample: sample 1 of 1 is answered with {'version': '2', 'value': 3}, and {'version': '1', 'value': 3} was recorded",
+        'WrongSample: sample 1 of 1 is answered with {"version":"2","value":3}, and {"version":"1","value":3} was recorded',
         "WrongSample",
     ),
     "no job": ("42", {}, "can neither be called nor has a method `run`", "NotAJob"),

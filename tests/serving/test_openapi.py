@@ -157,6 +157,6 @@ def test_with_tokens_the_description_says_so_and_models_are_shown_to_those_who_h
         assert server.post("/v2/repository/index").status_code == 401
         arguments = {"model_config": 1}
         assert server.ask("untyped", arguments).status_code == 401
-        assert server.ask("untyped", arguments, **reader).status_code == 401
+        assert server.ask("untyped", arguments, **reader).status_code == 403
         assert server.ask("untyped", arguments, authorization=f"Bearer {made[Role.INFER]}").json() == 1
         assert server.get("/v2/health/live").json() == {"live": True}

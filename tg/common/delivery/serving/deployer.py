@@ -117,7 +117,10 @@ class Deployer:
         for _name, version in list(self._registry.all()):
             if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
                 version.state, version.reason = State.FAILED, "the server ended meanwhile"
+        for name in self._registry.names:
+            self._publish(name)  # so that those who ask meanwhile are told to come again
         try:
+            await self._nurseries.open()
             await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
         finally:
             self.is_restoring = False
@@ -411,7 +414,6 @@ class Deployer:
             for version, record in known.versions.items():
                 if version not in known.kept and record.state is not State.FAILED:
                     record.state = State.UNLOADED
-            self._publish(name)  # so that those who ask meanwhile are told to come again
             for version in sorted(known.kept, key=lambda one: -known.traffic.weights.get(one, 0)):
                 if (name, version) in self._pools or version not in known.versions:
                     continue

@@ -96,7 +96,7 @@ class Server:
             _LOGGER.info("listening", extra={"facts": addresses})
             working += [
                 loop.create_task(_end_seconds(metrics)),
-                loop.create_task(_restore(nurseries, deployer)),
+                loop.create_task(_restore(deployer)),
                 loop.create_task(self._stopping.wait()),
             ]
             await asyncio.wait([*serving, working[-1]], return_when=asyncio.FIRST_COMPLETED)
@@ -171,9 +171,8 @@ def _address_of(listening: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _restore(nurseries: Nurseries, deployer: Deployer) -> None:
+async def _restore(deployer: Deployer) -> None:
     try:
-        await nurseries.open()
         await deployer.restore()
     except Exception:
         _LOGGER.exception("what was served cannot be restored")
