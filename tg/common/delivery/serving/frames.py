@@ -20,6 +20,7 @@ JSON_CALL, TENSOR_CALL = 1, 2
 ANSWER, STATE, READY, FAILED, LOG = 16, 17, 18, 19, 20
 """What a worker sends: an answer; what it does while it starts; that it serves, or why it cannot; a line of its log."""
 
+_ENCODER = json.JSONEncoder(check_circular=False)
 _HEADER = struct.Struct("<QIBHI")
 _REST = _HEADER.size - 8
 
@@ -42,7 +43,7 @@ def pack(
     kind: int, number: int = 0, body: bytes = b"", *, status: int = 0, facts: Mapping[str, Any] | None = None
 ) -> bytes:
     """A frame as bytes."""
-    text = json.dumps(facts).encode() if facts else b""
+    text = _ENCODER.encode(facts).encode() if facts else b""
     return _HEADER.pack(_REST + len(text) + len(body), number, kind, status, len(text)) + text + body
 
 

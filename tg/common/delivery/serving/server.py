@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from ..runtime.errors import ServerProblem
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
@@ -119,12 +119,13 @@ class Server:
         if self._stopping is not None:
             self._stopping.set()
 
-    def _listener(self, application: Starlette) -> _Listener:
+    def _listener(self, application: ASGIApp) -> _Listener:
         settings = self.settings
         config = uvicorn.Config(
             application,
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             lifespan="off",
             backlog=_BACKLOG,
             server_header=False,
