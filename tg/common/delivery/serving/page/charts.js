@@ -6,6 +6,7 @@ import { SPAN_SECONDS } from "./history.js";
 
 const HEIGHT = 140;
 const SHORTEST_SECONDS = 60;
+const STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power)); // between lines of the grid: whole
 const COLOURS = 6; // --series-1 … in page.css
 const places = new Map(); // name and version → which colour, as long as the page is open
 
@@ -56,7 +57,7 @@ function Chart({ title, unit, group, times, lines, onCursor }) {
         },
         axes: [
           { ...axis, grid: { show: false }, size: 26, gap: 6, space: 54, values: (_, at, __, ___, step) => at.map(step < 60 ? clock : minute) },
-          { ...axis, grid, size: 46, gap: 4, space: 28, values: (_, values) => values.map(number) },
+          { ...axis, grid, size: 46, gap: 4, space: 28, incrs: STEPS, values: (_, values) => values.map(number) },
         ],
         series: [
           {},
