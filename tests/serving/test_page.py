@@ -134,7 +134,7 @@ def test_a_package_is_deployed_by_the_page(page: Page, server: PageServer) -> No
     dialog.get_by_role("button", name="Close").click()
     show(page, server, "by_page")
     version = server.manage("GET", "/status").json()["names"]["by_page"]["versions"][0]
-    memory = r"[1-9][\d.]* MiB" if sys.platform == "linux" else "–"
+    memory = r"[1-9][\d.]* MiB" if sys.platform == "linux" else "\N{EN DASH}"
     expect(row(page, "1.0.0")).to_contain_text(
         re.compile(rf"live.*ready.*100 %.*{version['source'][:8]}.*ago by owner.*{memory}")
     )
