@@ -181,7 +181,7 @@ function Server({ onRefused }) {
   return html`<header class="top">
       <h1>tg serve</h1>
       <span class="muted host">${location.host}</span>
-      ${status && html`<span class="state ${status.ready ? "ready" : "loading"}">${status.ready ? "ready" : "not ready"}</span>`}
+      ${status && html`<span class="state ${problem ? "failed" : status.ready ? "ready" : "loading"}">${problem ? "no answer" : status.ready ? "ready" : "not ready"}</span>`}
       <span class="space"></span>
       ${status && html`<span class="muted who">${status.token.name}${mayDeploy ? "" : ", may only read"}</span>`}
       <button type="button" class="quiet" onClick=${() => onRefused("")}>Forget token</button>
