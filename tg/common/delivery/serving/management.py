@@ -12,8 +12,8 @@ GET    /                                    the page, from the files in `page/`;
 
 The page asks for /status once a second. With `since`, the `at` of the newest second that it has, it gets those after that alone:
 `[at, requests, errors, p50, p99]`, milliseconds. `deployments` there has the `last` number and how many are `under_way`, so the page
-asks for /deployments when one of them has changed; `token` says whose token it is and whether it `may_deploy`. A version's
-`memory_bytes` are at most five seconds old, and 0 until they are known. `shadow_answers` counts those of the shadow version that
+asks for /deployments when one of them has changed; `token` says whose token it is and whether it `may_deploy`; `requests` where the
+other port is. A name's `held` versions are ready without requests. A version's `memory_bytes` are at most five seconds old, and 0 until they are known. `shadow_answers` counts those of the shadow version that
 were the `same` as what was returned, or `different`.
 """
 

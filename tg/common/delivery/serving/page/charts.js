@@ -6,6 +6,7 @@ import { SPAN_SECONDS } from "./history.js";
 
 const HEIGHT = 140;
 const SHORTEST_SECONDS = 60;
+const STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power)); // of axes that count: whole
 const COLOURS = 6; // --series-1 … in page.css
 const places = new Map(); // name and version → which colour, as long as the page is open
 
@@ -32,7 +33,7 @@ function useScheme() {
 }
 
 // `lines` are {place, values, dashed}, `place` that of the colour; the cursors of a `group` move together.
-function Chart({ title, unit, group, times, lines, onCursor }) {
+function Chart({ title, unit, counts, group, times, lines, onCursor }) {
   const element = useRef();
   const chart = useRef(null);
   const shown = useRef([0, 1]); // the times at both ends
@@ -56,7 +57,7 @@ function Chart({ title, unit, group, times, lines, onCursor }) {
         },
         axes: [
           { ...axis, grid: { show: false }, size: 26, gap: 6, space: 54, values: (_, at, __, ___, step) => at.map(step < 60 ? clock : minute) },
-          { ...axis, grid, size: 46, gap: 4, space: 28, values: (_, values) => values.map(number) },
+          { ...axis, grid, size: 46, gap: 4, space: 28, incrs: counts ? STEPS : undefined, values: (_, values) => values.map(number) },
         ],
         series: [
           {},
@@ -103,9 +104,9 @@ export function Charts({ name, columns, at, onRead }) {
     );
   const shared = { group: name, times, onCursor: onRead };
   return html`<section class="charts" aria-label="Charts of the last minutes; their figures are in the table of versions">
-    <${Chart} ...${shared} title="Rate" unit="requests a second" lines=${linesOf("requests")} />
+    <${Chart} ...${shared} title="Rate" unit="requests a second" counts lines=${linesOf("requests")} />
     <${Chart} ...${shared} title="Latency" unit="ms, p50 and p99 (dashed)" lines=${linesOf("p50", "p99")} />
-    <${Chart} ...${shared} title="Errors" unit="a second" lines=${linesOf("errors")} />
+    <${Chart} ...${shared} title="Errors" unit="a second" counts lines=${linesOf("errors")} />
     ${at && html`<p class="at">${clock(at)}</p>`}
   </section>`;
 }

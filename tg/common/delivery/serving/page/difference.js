@@ -3,7 +3,8 @@
 import { html, useEffect, useState } from "./vendor/htm.preact.js";
 import * as server from "./server.js";
 
-const OPEN_LINES = 400; // a file with more starts closed
+const OPEN_LINES = 400; // a file with more starts closed,
+const OPEN_LINES_IN_ALL = 3000; // and so do those that come after so many
 
 // [{path, is, added, removed, lines: [{kind, before, after, text}]}]; hunks say how many lines they have, so text may look like anything.
 export function filesOf(difference) {
@@ -40,8 +41,8 @@ export function filesOf(difference) {
 
 const SIGN = { added: "+", removed: "−", same: " ", hunk: "", note: "" };
 
-function File({ file }) {
-  const [open, setOpen] = useState(file.lines.length <= OPEN_LINES);
+function File({ file, isOpen }) {
+  const [open, setOpen] = useState(isOpen);
   return html`<details class="file" open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary>
       <code>${file.path}</code>
@@ -88,6 +89,8 @@ export function Difference({ name, versions, before, after, onChoose, onClose })
     </select>
   </label>`;
   const { files, problem } = told;
+  let left = OPEN_LINES_IN_ALL;
+  const isOpen = ({ lines: { length } }) => length <= OPEN_LINES && (left -= length) >= 0;
   return html`<section class="difference" aria-label="Difference of the source">
     <header>
       <h3>Source</h3>
@@ -99,6 +102,6 @@ export function Difference({ name, versions, before, after, onChoose, onClose })
       <button type="button" class="quiet" onClick=${onClose}>Close</button>
     </header>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
-    ${files && files.map((file) => html`<${File} key=${`${before} ${after} ${file.path}`} file=${file} />`)}
+    ${files && files.map((file) => html`<${File} key=${`${before} ${after} ${file.path}`} file=${file} isOpen=${isOpen(file)} />`)}
   </section>`;
 }

@@ -100,7 +100,7 @@ export function Name({ name, known, columns, address, mayDeploy, confirm, onChan
       !losing.length ||
       (await confirm({
         question: `Take all requests from ${losing.join(", ")}?`,
-        consequence: `Requests for ${name} go to ${told(draft)}. What is under way ends where it began.`,
+        consequence: `Requests for ${name} will go to ${told(draft)}. What is under way ends where it began.`,
         verb: "Take them",
       }));
     if (wanted) direct(draft, traffic.shadow in draft ? null : traffic.shadow, `Requests for ${name} go to ${told(draft)}.`);
@@ -108,7 +108,7 @@ export function Name({ name, known, columns, address, mayDeploy, confirm, onChan
   const rollBack = async () => {
     const wanted = await confirm({
       question: `Roll ${name} back to ${previous}?`,
-      consequence: `All requests go to ${previous}, which is ready; ${told(applied)} now. What is under way ends where it began.`,
+      consequence: `Requests go to ${told(applied)} now, and all will go to ${previous}, which is ready. What is under way ends where it began.`,
       verb: `Roll back to ${previous}`,
     });
     if (wanted) act(() => server.rollBack(name), `${name} is back at ${previous}.`);
@@ -116,7 +116,7 @@ export function Name({ name, known, columns, address, mayDeploy, confirm, onChan
   const giveAll = async (version) => {
     const wanted = await confirm({
       question: `Give all requests for ${name} to ${version}?`,
-      consequence: `They go to ${told(applied)} now. What is under way ends where it began.`,
+      consequence: `Requests go to ${told(applied)} now. What is under way ends where it began.`,
       verb: `Give all to ${version}`,
     });
     if (wanted) direct({ [version]: 100 }, traffic.shadow === version ? null : traffic.shadow, `All requests for ${name} go to ${version}.`);

@@ -107,7 +107,7 @@ function Shares({ name, traffic }) {
     </span>`;
 }
 
-function Names({ names, chosen, history }) {
+function Names({ order, names, chosen, history }) {
   return html`<section class="names" aria-labelledby="names">
     <h2 id="names" class="hidden">Names</h2>
     <table>
@@ -118,7 +118,8 @@ function Names({ names, chosen, history }) {
         </tr>
       </thead>
       <tbody>
-        ${Object.entries(names).map(([name, { traffic }]) => {
+        ${order.map((name) => {
+          const { traffic } = names[name];
           const { rate, p50, p99, errors } = history.now(name);
           return html`<tr key=${name} class=${name === chosen ? "chosen" : ""}>
             <th scope="row"><a href=${`#/${encodeURIComponent(name)}`} aria-current=${name === chosen ? "true" : undefined}>${name}</a></th>
@@ -144,7 +145,7 @@ function Server({ onRefused }) {
   const { confirm, dialog } = useConfirmation();
   const [told, setTold] = useState("");
   const [deploying, setDeploying] = useState(null); // {file} while the dialog is open
-  const names = Object.keys(status?.names ?? {});
+  const names = Object.keys(status?.names ?? {}).sort();
   const chosen = useChosenName(names);
   const mayDeploy = status?.token.may_deploy ?? false;
 
@@ -180,7 +181,7 @@ function Server({ onRefused }) {
   return html`<header class="top">
       <h1>tg serve</h1>
       <span class="muted host">${location.host}</span>
-      ${status && html`<span class="state ${status.ready ? "ready" : "loading"}">${status.ready ? "ready" : "not ready"}</span>`}
+      ${status && html`<span class="state ${problem ? "failed" : status.ready ? "ready" : "loading"}">${problem ? "no answer" : status.ready ? "ready" : "not ready"}</span>`}
       <span class="space"></span>
       ${status && html`<span class="muted who">${status.token.name}${mayDeploy ? "" : ", may only read"}</span>`}
       <button type="button" class="quiet" onClick=${() => onRefused("")}>Forget token</button>
@@ -189,7 +190,7 @@ function Server({ onRefused }) {
     <main class=${problem ? "stale" : ""}>
       ${problem && html`<p class="problem" role="alert">${problem}${at ? `; what is shown is of ${time(at)}` : ""}. Asking again.</p>`}
       ${status && names.length === 0 && html`<p class="empty">Nothing is served yet. ${mayDeploy ? "Drop a package file here, or " : "From a terminal: "}<code>tg deploy FILE --to ${location.origin}</code></p>`}
-      ${names.length > 0 && html`<${Names} names=${status.names} chosen=${chosen} history=${history} />`}
+      ${names.length > 0 && html`<${Names} order=${names} names=${status.names} chosen=${chosen} history=${history} />`}
       ${known &&
       html`<${Name} key=${chosen} name=${chosen} known=${known} columns=${history.columns(chosen, withWorkers)}
         address=${addressOf(status.requests)} mayDeploy=${mayDeploy} confirm=${confirm} onChange=${refresh} onTell=${setTold} />`}

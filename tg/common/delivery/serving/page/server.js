@@ -19,7 +19,7 @@ export const token = {
 };
 
 const headers = () => ({ authorization: `Bearer ${token.get()}` });
-const NO_ANSWER = "the server does not answer";
+const NO_ANSWER = "The server does not answer";
 
 function value(status, text) {
   let told;
@@ -29,7 +29,7 @@ function value(status, text) {
     told = { error: text.slice(0, 500) };
   }
   if (status >= 200 && status < 300) return told;
-  throw new Refusal(told.error || `the server answers ${status}`, status);
+  throw new Refusal(told.error || `The server answers ${status}`, status);
 }
 
 async function ask(method, path, { body, milliseconds = ANSWER_MILLISECONDS } = {}) {
