@@ -77,7 +77,7 @@ class Server:
         gateway = Gateway(metrics)
         nurseries = Nurseries(settings.preload)
         deployer = Deployer(settings, registry, gateway, metrics, nurseries)
-        deployer.sweep()
+        deployer.take_over()
         inference = inference_application(settings, gateway, deployer, registry, access)
         management = management_application(settings, gateway, deployer, registry, metrics, access)
         listeners = [self._listener(inference), self._listener(management)]
