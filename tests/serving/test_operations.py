@@ -220,6 +220,21 @@ def test_without_tokens_of_that_role_anybody_may_ask_and_nobody_but_the_owner_ma
     assert (server.folder / "token").stat().st_mode & 0o777 == 0o600
 
 
+def test_tokens_that_are_made_or_withdrawn_count_within_a_second_or_two(server: RunningServer) -> None:
+    file = server.folder / "tokens.json"
+    before = file.read_bytes()
+    late = Access.new_token(file, "late", Role.READ)
+    until(lambda: server.manage("GET", "/status", token=late).status_code == 200)
+    file.write_bytes(b"[")
+    until(
+        lambda: any("has no tokens that can be read" in line["message"] for line in server.logged(logger="tg.server"))
+    )
+    assert server.manage("GET", "/status", token=late).status_code == 200
+    file.write_bytes(before)
+    until(lambda: server.manage("GET", "/status", token=late).status_code == 401)
+    assert server.manage("GET", "/status").status_code == 200
+
+
 @pytest.fixture
 def signing(tmp_path: Path) -> tuple[SigningKey, Path]:
     """A key, and the file of a policy that trusts it alone."""
