@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -111,9 +110,10 @@ def test_the_trace_of_a_request_is_that_of_the_job(server: RunningServer, packag
 def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packages) -> None:
     server = start()
     server.deployed(packages.make("stopped", "1", "Versioned('1')"))
+    server.ask("stopped", {"seconds": 0.3})  # so it is known to take long, and gets no request ahead
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.ask, "stopped", {"value": number, "seconds": 0.3}) for number in range(4)]
-        time.sleep(0.2)
+        until(lambda: value(samples_of(server), "tg_waiting_requests", name="stopped", version="1") == 3)
         assert server.stop() == 0
         assert [one.result().json()["value"] for one in asked] == [0, 1, 2, 3]
     with pytest.raises(requests.ConnectionError):

@@ -493,9 +493,12 @@ class Deployer:
 async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -> Any:
     try:
         return await asyncio.wait_for(asyncio.shield(future), seconds)
+    except asyncio.CancelledError:
+        replica.kill()
+        raise
     except asyncio.TimeoutError:
         replica.kill()
-        await replica.gone
+        await asyncio.shield(replica.gone)
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
         ) from None
