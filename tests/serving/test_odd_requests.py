@@ -110,6 +110,10 @@ def test_a_body_that_does_not_come_whole_in_time_is_given_up(odd: RunningServer)
         started = time.monotonic()
         assert answer_of(connection) == (408, {"error": "the body has not come whole in time"})
         assert time.monotonic() - started > 0.9
+    with connected(odd.management) as connection:
+        connection.sendall(head("/packages", Content_Length=100, Authorization=f"Bearer {odd.token}") + b"PK")
+        assert answer_of(connection)[0] == 408
+    assert not list((odd.folder / "uploads").glob("*"))
     with connected(odd.requests) as connection:  # a little now and then is not in time either
         connection.sendall(head(Content_Length=100))
         while not select.select([connection], [], [], 0.2)[0]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -111,9 +110,10 @@ def test_the_trace_of_a_request_is_that_of_the_job(server: RunningServer, packag
 def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packages) -> None:
     server = start()
     server.deployed(packages.make("stopped", "1", "Versioned('1')"))
+    server.ask("stopped", {"seconds": 0.3})  # so it is known to take long, and gets no request ahead
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(server.ask, "stopped", {"value": number, "seconds": 0.3}) for number in range(4)]
-        time.sleep(0.2)
+        until(lambda: value(samples_of(server), "tg_waiting_requests", name="stopped", version="1") == 3)
         assert server.stop() == 0
         assert [one.result().json()["value"] for one in asked] == [0, 1, 2, 3]
     with pytest.raises(requests.ConnectionError):
@@ -218,6 +218,21 @@ def test_without_tokens_of_that_role_anybody_may_ask_and_nobody_but_the_owner_ma
     server.deployed(package)
     assert server.ask("unguarded").status_code == 200
     assert (server.folder / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_tokens_that_are_made_or_withdrawn_count_within_a_second_or_two(server: RunningServer) -> None:
+    file = server.folder / "tokens.json"
+    before = file.read_bytes()
+    late = Access.new_token(file, "late", Role.READ)
+    until(lambda: server.manage("GET", "/status", token=late).status_code == 200)
+    file.write_bytes(b"[")
+    until(
+        lambda: any("has no tokens that can be read" in line["message"] for line in server.logged(logger="tg.server"))
+    )
+    assert server.manage("GET", "/status", token=late).status_code == 200
+    file.write_bytes(before)
+    until(lambda: server.manage("GET", "/status", token=late).status_code == 401)
+    assert server.manage("GET", "/status").status_code == 200
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import requests
 from serving.servers import Packages, RunningServer, until
@@ -154,6 +155,23 @@ def test_a_version_that_cannot_be_loaded_again_is_told_and_the_others_are_served
     assert again.logged(model="broken", level="ERROR")
     assert requests.get(again.management + "/health/ready").status_code == 503
     again.manage("POST", "/names/broken/versions/1/unload")
+
+
+def test_a_registry_that_cannot_be_read_is_told_and_left_as_it_is(packages: Packages, tmp_path: Path) -> None:
+    file = tmp_path / "state/registry.json"
+    file.parent.mkdir()
+    file.write_text("{")
+    printed = packages.project.run(
+        f"""
+        import sys
+        from tg.common.cli.command import main
+        sys.exit(main(["serve", "--store", {str(file.parent)!r}, "--port", "0", "--management-port", "0"]))
+        """,
+        fails=True,
+    )
+    assert "registry.json cannot be read" in printed
+    assert "Traceback" not in printed
+    assert file.read_text("utf-8") == "{"
 
 
 def test_two_servers_do_not_share_a_folder(start: Start, packages: Packages) -> None:

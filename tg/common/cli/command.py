@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_LIMITS: tuple[tuple[str, type, str], ...] = (
+    ("waiting", int, "so many requests wait for a worker of a version; what comes then is answered with 503"),
+    ("waiting-seconds", float, "so long does one wait; then 503"),
+    ("request-seconds", float, "so long may one take; then its worker is ended, and it is answered with 504"),
+    ("body-bytes", int, "a bigger body of a request is answered with 413"),
+    ("body-seconds", float, "one that takes longer to come is answered with 408"),
+    ("package-bytes", int, "the same for a package file"),
+    ("installing-seconds", float, "so long may installing take, an environment of its own included"),
+    ("loading-seconds", float, "so long may loading and warming up take"),
+    ("stop-seconds", float, "so long does the server wait for what is under way when it ends"),
+    ("keep", int, "so many versions of a name that are loaded no more stay known"),
+)
 _DAY_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 
 
@@ -91,6 +103,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--certificate", type=Path, help="for TLS, a chain in PEM")
     serve.add_argument("--certificate-key", type=Path, help="its private key, in PEM")
     serve.add_argument("--access-log", action="store_true", help="a line for every request")
+    serve.add_argument(
+        "--preload",
+        action="append",
+        metavar="MODULE",
+        help="imported once, before workers are forked; numpy and pandas unless given",
+    )
+    limits = serve.add_argument_group("limits")
+    for name, kind, what in _LIMITS:
+        limits.add_argument(f"--{name}", type=kind, metavar=name.rpartition("-")[2].upper(), help=what)
     serve.set_defaults(call=_serve)
 
     deploy = verbs.add_parser("deploy", help="give a package file to a server")

@@ -49,13 +49,28 @@ class Access:
     """Who may do what. Requests are free for all unless a token with the role `infer` exists; all else needs a token."""
 
     def __init__(self, tokens: Iterable[Token]) -> None:
-        self._tokens = tuple(tokens)
-        self.is_open_for_requests = not any("infer" in token.roles for token in self._tokens)
+        self._file: Path | None = None
+        self._seen: tuple[int, ...] | None = None
+        self._take(tokens)
 
     @classmethod
     def of_file(cls, file: Path) -> Access:
         """The tokens of a file; none where there is no such file. Raises `TrustProblem` for one that cannot be read."""
-        return cls(_tokens_of(file))
+        seen = _look_of(file)
+        access = cls(_tokens_of(file))
+        access._file, access._seen = file, seen
+        return access
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed. Raises as `of_file`, once for each change, and goes on with what it has then."""
+        if self._file is None or (seen := _look_of(self._file)) == self._seen:
+            return
+        self._seen = seen
+        self._take(_tokens_of(self._file))
+
+    def _take(self, tokens: Iterable[Token]) -> None:
+        self._tokens = tuple(tokens)
+        self.is_open_for_requests = not any("infer" in token.roles for token in self._tokens)
 
     def who(self, authorization: str, role: Role) -> str | None:
         """The name of the token in an `Authorization` header, if it may do that; `None` otherwise."""
@@ -89,6 +104,15 @@ class Access:
         text = msgspec.json.format(msgspec.json.encode([*others, token]), indent=1)
         write_whole(file, lambda opened: opened.write(text))
         return secret
+
+
+def _look_of(file: Path) -> tuple[int, ...] | None:
+    """What is another when a file has been written anew; `None` when it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _tokens_of(file: Path) -> list[Token]:

@@ -91,7 +91,7 @@ class Nurseries:
     def let_go(self, pythons: set[str]) -> None:
         """End the nurseries of interpreters that are not used any more."""
         for python in set(self._nurseries) - pythons - {sys.executable}:
-            self._nurseries.pop(python).close()
+            self._nurseries.pop(python).let_go()
 
     def close(self) -> None:
         """End all nurseries, and their children with them."""
@@ -158,6 +158,11 @@ class _Nursery:
             os.close(writing)
             os.close(waiting)
         return child
+
+    def let_go(self) -> None:
+        """End it, with its children, and wait for nothing."""
+        self._lost()
+        asyncio.get_running_loop().run_in_executor(None, self._process.wait)
 
     def close(self) -> None:
         """End it, with its children."""

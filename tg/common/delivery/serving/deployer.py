@@ -100,8 +100,20 @@ class Deployer:
             for version in known.traffic.weights
         )
 
-    def sweep(self) -> None:
-        """Remove what a killed server has left in the store: halves of packages, and those that nothing is known of."""
+    def take_over(self) -> None:
+        """Begin where the last server has ended: what it was about to bring in has failed, and its store is swept.
+
+        Those who ask for a name that was served are told to come again until it is restored.
+        """
+        for _name, version in self._registry.all():
+            if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
+                version.state, version.reason = State.FAILED, "the server ended meanwhile"
+        for name in self._registry.names:
+            self._publish(name)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove halves of packages from the store, and those that nothing is known of."""
         store = Store(self._settings.store_folder)
         try:
             sweep_unfinished(store.root)
@@ -114,11 +126,6 @@ class Deployer:
 
     async def restore(self) -> None:
         """Serve again what the last server did."""
-        for _name, version in list(self._registry.all()):
-            if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
-                version.state, version.reason = State.FAILED, "the server ended meanwhile"
-        for name in self._registry.names:
-            self._publish(name)  # so that those who ask meanwhile are told to come again
         try:
             await self._nurseries.open()
             await asyncio.gather(*(self._restore(name) for name in list(self._registry.names)))
@@ -486,9 +493,12 @@ class Deployer:
 async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -> Any:
     try:
         return await asyncio.wait_for(asyncio.shield(future), seconds)
+    except asyncio.CancelledError:
+        replica.kill()
+        raise
     except asyncio.TimeoutError:
         replica.kill()
-        await replica.gone
+        await asyncio.shield(replica.gone)
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
         ) from None

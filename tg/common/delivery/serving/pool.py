@@ -151,7 +151,7 @@ class Pool:
     async def _one_more(self) -> AnyReplica:
         replica = await self._start()
         try:
-            await replica.ready
+            await asyncio.shield(replica.ready)
         except BaseException:
             replica.kill()
             raise
@@ -165,7 +165,7 @@ class Pool:
         return replica
 
     async def _replace_when_gone(self, replica: AnyReplica) -> None:
-        await replica.gone
+        await asyncio.shield(replica.gone)  # a task that is cancelled cancels what it waits for
         self._replicas.remove(replica)
         self._overdue.discard(replica)
         for seconds in itertools.chain((0.0,), _PATIENCE_SECONDS, itertools.repeat(_PATIENCE_SECONDS[-1])):

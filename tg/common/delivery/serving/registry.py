@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..delivery.storage import storing
+from ..runtime.errors import StorageProblem
 from ..runtime.whole_files import make_private_folder, write_whole
 from .traffic import Traffic
 
@@ -67,11 +68,18 @@ class Registry:
     """All names of a server. Whoever changes something calls `save` before anybody can see it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what the last server in this folder has left."""
+        """Read what the last server in this folder has left. Raises `StorageProblem` when that cannot be read."""
         self._file = folder / "registry.json"
         self.names: dict[str, Name] = {}
         if self._file.exists():
-            self.names = msgspec.json.decode(self._file.read_bytes(), type=dict[str, Name])
+            try:
+                self.names = msgspec.json.decode(self._file.read_bytes(), type=dict[str, Name])
+            except msgspec.DecodeError as error:
+                raise StorageProblem(
+                    f"{self._file} cannot be read: {error}. Nothing is known of what was served. Put it right, or move it away "
+                    f"and deploy anew.",
+                    path=self._file,
+                ) from error
 
     def find(self, name: str, version: str) -> Version | None:
         """A version, if it is known."""

@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..runtime.errors import ServerProblem
+from ..runtime.errors import DeliveryError, ServerProblem
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .access import Access, Role
 from .children import Nurseries
@@ -51,6 +52,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
     def run(self) -> None:
@@ -77,15 +79,16 @@ class Server:
         gateway = Gateway(metrics)
         nurseries = Nurseries(settings.preload)
         deployer = Deployer(settings, registry, gateway, metrics, nurseries)
-        deployer.sweep()
+        deployer.take_over()
         inference = inference_application(settings, gateway, deployer, registry, access)
         management = management_application(settings, gateway, deployer, registry, metrics, access)
         listeners = [self._listener(inference), self._listener(management)]
         sockets: list[socket.socket] = []
         self._stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
+        self._loop = loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop)
         working: list[asyncio.Task[Any]] = []
         serving: list[asyncio.Task[None]] = []
         try:
@@ -95,7 +98,7 @@ class Server:
             addresses = {"requests": _address_of(sockets[0]), "management": _address_of(sockets[1])}
             _LOGGER.info("listening", extra={"facts": addresses})
             working += [
-                loop.create_task(_end_seconds(metrics)),
+                loop.create_task(_end_seconds(metrics, access)),
                 loop.create_task(_restore(deployer)),
                 loop.create_task(self._stopping.wait()),
             ]
@@ -115,9 +118,10 @@ class Server:
                 raise error
 
     def stop(self) -> None:
-        """End it, after the requests that are under way."""
-        if self._stopping is not None:
-            self._stopping.set()
+        """End it, after the requests that are under way. Any thread may call this."""
+        if self._loop is not None and self._stopping is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._stopping.set)
 
     def _listener(self, application: ASGIApp) -> _Listener:
         settings = self.settings
@@ -179,10 +183,14 @@ async def _restore(deployer: Deployer) -> None:
         _LOGGER.exception("what was served cannot be restored")
 
 
-async def _end_seconds(metrics: Metrics) -> None:
+async def _end_seconds(metrics: Metrics, access: Access) -> None:
     while True:
         await asyncio.sleep(1)
         metrics.end_second()
+        try:
+            access.refresh()
+        except (DeliveryError, OSError) as error:
+            _LOGGER.error(f"the tokens are those of before: {error}")
 
 
 def _own_token(settings: ServerSettings) -> None:

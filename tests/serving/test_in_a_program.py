@@ -1,0 +1,40 @@
+"""A server in a program of one's own: in a thread, or in a loop that is there."""
+
+from __future__ import annotations
+
+from serving.servers import Packages
+
+
+def test_a_server_runs_in_a_thread_and_is_stopped_from_another(packages: Packages) -> None:
+    file = packages.make("threaded", "1", "Versioned('1')")
+    printed = packages.project.run(
+        f"""
+        import logging, threading, requests
+        from pathlib import Path
+        from tg.common.delivery.serving.client import ServerClient
+        from tg.common.delivery.serving.server import Server
+        from tg.common.delivery.serving.settings import ServerSettings
+
+        listening = []
+        class Listening(logging.Handler):
+            def emit(self, record):
+                if record.getMessage() == "listening":
+                    listening.append(record.facts)
+                    heard.set()
+
+        heard = threading.Event()
+        logging.getLogger("tg.server").addHandler(Listening())
+        logging.getLogger("tg.server").setLevel(logging.INFO)
+        server = Server(ServerSettings(port=0, management_port=0, preload=()))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        heard.wait()
+        client = ServerClient(listening[0]["management"])
+        client.deploy(Path({str(file)!r}))
+        print(requests.post(f"http://{{listening[0]['requests']}}/threaded", json={{}}).json())
+        server.stop()
+        thread.join()
+        print("ended")
+        """
+    )
+    assert printed.splitlines() == ["{'version': '1', 'value': 0}", "ended"]
