@@ -23,7 +23,8 @@ from tg.served import jobs
 
 for name, expression in json.loads(sys.argv[1]).items():
     payload = eval(expression, vars(jobs))
-    packaging = Packaging(name, "1.0.0", payload if isinstance(payload, dict) else {"job": payload})
+    name, _, version = name.partition("@")
+    packaging = Packaging(name, version or "1.0.0", payload if isinstance(payload, dict) else {"job": payload})
     packaging.silent = True
     packaging.checked = False
     print(packaging.make_package().package_location, flush=True)
@@ -70,7 +71,7 @@ class ServedJobs:
 
 
 def packages_of(project: Project, source: str, jobs: Mapping[str, str]) -> list[Path]:
-    """A package for each of some jobs, expressions in the module `tg.served.jobs`, which has this source."""
+    """A package for each of some jobs, `name` or `name@version`: expressions in the module `tg.served.jobs`, which has this source."""
     project.write("tg/served/__init__.py", "")
     project.write("tg/served/jobs.py", textwrap.dedent(source))
     printed = subprocess.run(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from serving.protocol_server import ServedJobs, packages_of, serving
+
+from tg.common.delivery.serving.frames import ANSWER, JSON_CALL, Frame, FrameReader, pack
 
 JOBS = '''
 import logging
@@ -77,6 +84,43 @@ def at_once(server: ServedJobs, name: str, all_arguments: list[Any], **headers: 
 def test_requests_that_come_at_once_are_answered_by_one_call_which_full_waits_no_longer(server: ServedJobs) -> None:
     answers = at_once(server, "full", [{"value": value} for value in range(4)])
     assert [answer.json() for answer in answers] == [[value, 4] for value in range(4)]
+
+
+@pytest.fixture
+def worker(server: ServedJobs, tmp_path: Path) -> Iterator[socket.socket]:
+    """The server's end of a worker of a job that does two requests at a time, and waits an hour for the second."""
+    (file,) = packages_of(server.project, JOBS, {"patient": "Batched(2, 3600.0)"})
+    with zipfile.ZipFile(file) as package:
+        package.extractall(tmp_path)
+    ours, theirs = socket.socketpair()
+    code = f"""
+import socket
+from tg.common.delivery.serving.worker import main
+main(socket.socket(fileno={theirs.fileno()}), folder={str(tmp_path / "patient__1_0_0")!r})
+"""
+    environment = server.project.environment(with_project=False)
+    with ours, subprocess.Popen([sys.executable, "-c", code], env=environment, pass_fds=[theirs.fileno()]) as process:
+        theirs.close()
+        ours.settimeout(60)
+        yield ours
+        ours.close()
+        assert process.wait() == 0
+
+
+def test_answers_do_not_wait_for_the_window_of_the_next_batch(worker: socket.socket) -> None:
+    reader = FrameReader()
+    answers: list[Frame] = []
+
+    def receive(number: int) -> set[int]:
+        while len(answers) < number:
+            answers.extend(frame for frame in reader.frames_of(worker.recv(1 << 16)) if frame.kind == ANSWER)
+        return {frame.number for frame in answers}
+
+    frames = [pack(JSON_CALL, number, b'{"value": 1}') for number in range(4)]
+    worker.sendall(b"".join(frames[:3]))
+    assert receive(2) == {0, 1}
+    worker.sendall(frames[3])
+    assert receive(4) == {0, 1, 2, 3}
 
 
 def test_a_single_request_waits_as_long_as_the_window_is_and_no_longer(server: ServedJobs) -> None:

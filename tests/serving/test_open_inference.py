@@ -584,6 +584,31 @@ def test_a_model_is_unloaded_and_loaded_again(server: ServedJobs, client: triton
     assert client.infer("leaves", [tensor("values", numpy.array([1]))]).as_numpy("output").tolist() == [1]
 
 
+def test_several_versions_are_listed_asked_for_and_unloaded_one_by_one(
+    server: ServedJobs, client: triton.InferenceServerClient
+) -> None:
+    def change(verb: str, version: str) -> requests.Response:
+        address = f"{server.address}/v2/repository/models/two/{verb}"
+        body = json.dumps({"parameters": {"version": version}})
+        return requests.post(address, data=body, headers=server.headers, timeout=60)
+
+    for file in packages_of(server.project, JOBS, {"two": "Echo()", "two@2.0.0": "Bytes()"}):
+        assert server.deploy(file).status_code == 200
+    assert client.get_model_metadata("two")["inputs"][0]["name"] == "blobs"
+    assert client.get_model_metadata("two", "1.0.0")["inputs"][0]["name"] == "values"
+    assert set(client.get_model_metadata("two")["versions"]) == {"1.0.0", "2.0.0"}
+    inputs = [tensor("values", numpy.array([1]))]
+    assert client.infer("two", inputs, model_version="1.0.0").get_response()["model_version"] == "1.0.0"
+
+    busy = change("unload", "2.0.0")
+    assert busy.status_code == 409
+    assert "gets requests" in busy.json()["error"]
+    assert change("unload", "1.0.0").status_code == 200
+    assert not client.is_model_ready("two", "1.0.0")
+    assert change("load", "1.0.0").status_code == 200
+    assert client.infer("two", inputs).get_response()["model_version"] == "1.0.0"
+
+
 def test_loading_can_name_a_version(server: ServedJobs) -> None:
     def load(body: object) -> requests.Response:
         address = f"{server.address}/v2/repository/models/echo/load"

@@ -198,3 +198,12 @@ def test_a_parameter_that_can_be_given_by_position_alone_is_refused() -> None:
 
     with pytest.raises(TypeError, match="can be given by position only"):
         JobSignature(run)
+
+
+def test_an_answer_is_written_as_its_hint_says_and_as_it_is_where_it_is_not_so() -> None:
+    def run() -> Rows: ...
+
+    signature = JobSignature(run)
+    rows = Rows(numpy.array([0.5], numpy.float32), [pandas.DataFrame({"a": [1]})])
+    assert json.loads(signature.json_of(rows)) == {"values": [0.5], "tables": [[{"a": 1}]], "name": "rows"}
+    assert json.loads(signature.json_of(["anything", float("nan")])) == ["anything", None]

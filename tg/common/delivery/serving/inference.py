@@ -30,7 +30,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..runtime.errors import WorkerEnded
+from ..runtime.errors import StorageProblem, WorkerEnded
 from .access import Access, Role
 from .answers import JsonResponse, encoding_for, error_response, send_bytes
 from .bodies import BadBody, body_of
@@ -101,7 +101,9 @@ def inference_application(
             Refused: _refused,
             BadBody: _refused,
             NotServed: _not_served,
+            StorageProblem: _no_room,
             HTTPException: _no_such_place,
+            Exception: _failed,
         },
     )
     return _Calls(plain, tensors, rest)
@@ -325,6 +327,14 @@ def _refused(request: HttpRequest, error: Exception) -> Response:
 
 def _not_served(request: HttpRequest, error: Exception) -> Response:
     return error_response(str(error), _status_of(error))
+
+
+def _no_room(request: HttpRequest, error: Exception) -> Response:
+    return error_response(str(error), 507)
+
+
+def _failed(request: HttpRequest, error: Exception) -> Response:
+    return error_response("the server itself has failed at this; its log says why", 500)
 
 
 def _no_such_place(request: HttpRequest, error: Exception) -> Response:

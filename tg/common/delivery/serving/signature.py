@@ -84,7 +84,7 @@ class JobSignature:
         """An answer as JSON, what is no number there as null. Raises what pydantic raises for one that is none."""
         if self._answer is not None:
             try:
-                return self._answer.dump_json(answer, fallback=_plain, warnings="error")
+                return self._answer.serializer.to_json(answer, fallback=_plain, warnings="error")
             except pydantic_core.PydanticSerializationError:
                 pass  # it is not what the hint says; it is written as it is
         return pydantic_core.to_json(answer, fallback=_plain, inf_nan_mode="null")

@@ -87,6 +87,10 @@ def _serve(connection: socket.socket, service: Service) -> None:
             sent = time.perf_counter()
             continue
         if service.batch_size > 1:
+            if answers and len(waiting) < service.batch_size:  # they are not to wait for the window of the next batch
+                connection.sendall(b"".join(answers))
+                answers.clear()
+                sent = time.perf_counter()
             until = time.perf_counter() + service.batch_window_seconds
             while len(waiting) < service.batch_size:
                 left = until - time.perf_counter()
