@@ -94,7 +94,10 @@ def test_an_absolute_name_that_code_goes_on_without_is_a_warning(project: Projec
 
 def test_a_class_that_is_pickled_under_another_name_is_told(project: Project) -> None:
     project.write("tg/my/place.py", "from .value import Value\n")
-    project.write("tg/my/value.py", "class Value:\n    pass\n\n\nValue.__module__ = ''.join(['tg.my', '.place'])\n")
+    project.write(
+        "tg/my/value.py",
+        "class Value:\n    pass\n\n\nsetattr(Value, '__mod' + 'ule__', ''.join(['tg.my', '.place']))\n",
+    )
     job(project, before="from .place import Value\n")
     (told,), sound = check(project, payload="job=Job(), value=Value()")
     assert sound

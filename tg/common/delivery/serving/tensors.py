@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic_core
 
-from .type_hints import array_of, dtype_of, is_array, is_table
+from .type_hints import array_of, dtype_of, is_array, is_table, without_alias
 
 __all__ = ["Tensor", "TensorType", "type_of_hint", "types_of"]
 
@@ -193,6 +193,7 @@ def type_of_hint(hint: Any) -> TensorType:
 
 def _plain_hint(hint: Any) -> Any:
     """A hint without what is around it; `Any` where it leaves a choice."""
+    hint = without_alias(hint)
     while typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, WithJsonSchema
 from typing_extensions import NotRequired, TypedDict, is_typeddict
 
-__all__ = ["array_of", "checkable", "dtype_of", "hints_of", "is_array", "is_table"]
+__all__ = ["array_of", "checkable", "dtype_of", "hints_of", "is_array", "is_table", "without_alias"]
 
 _LOGGER = logging.getLogger("tg.serving")
 
@@ -35,7 +35,8 @@ def hints_of(call: Callable[..., Any]) -> dict[str, Any]:
     for name, hint in getattr(target, "__annotations__", {}).items():
         alone = types.SimpleNamespace(__annotations__={name: hint})
         try:
-            found.update(typing.get_type_hints(alone, namespace, namespace, include_extras=True))
+            resolved = typing.get_type_hints(alone, namespace, namespace, include_extras=True)
+            found.update({place: without_alias(one) for place, one in resolved.items()})
         except Exception as error:  # noqa: BLE001 a hint can name anything, and raise anything
             _LOGGER.warning(f"the type hint {hint!r} of {name} cannot be resolved, so it is not checked: {error}")
     return found
@@ -43,6 +44,7 @@ def hints_of(call: Callable[..., Any]) -> dict[str, Any]:
 
 def checkable(hint: Any) -> Any:
     """A hint that pydantic can check, in its place; `Any` for one that it cannot."""
+    hint = without_alias(hint)
     if is_array(hint):
         dtype = dtype_of(hint)
         schema = WithJsonSchema({"type": "array", "items": {}})
@@ -58,6 +60,17 @@ def checkable(hint: Any) -> Any:
     except TypeError:  # a generic class that takes no such arguments
         return Any
     return made if _is_known(made) else Any
+
+
+def without_alias(hint: Any) -> Any:
+    """What a `type` statement's name stands for (PEP 695); `NDArray` is one in newer releases of numpy."""
+    alias = getattr(typing, "TypeAliasType", None)
+    if alias is None or _is_known(hint):  # pydantic knows those that it can, and those that refer to themselves
+        return hint
+    origin = typing.get_origin(hint)
+    if isinstance(origin, alias):
+        return without_alias(origin.__value__[typing.get_args(hint)])
+    return without_alias(hint.__value__) if isinstance(hint, alias) else hint
 
 
 def is_array(hint: Any) -> bool:
