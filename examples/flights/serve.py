@@ -323,4 +323,4 @@ def free_ports() -> list[int]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

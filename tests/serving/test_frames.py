@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tg.common.delivery.serving.frames import ANSWER, JSON_CALL, TENSOR_CALL, Frame, FrameReader, pack
 
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine a law holds as well, only later."""
 FACTS = st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.integers(), st.text(max_size=20)), max_size=3)
 FRAMES = st.lists(
     st.tuples(
@@ -20,6 +22,7 @@ FRAMES = st.lists(
 )
 
 
+@LAW
 @given(FRAMES, st.lists(st.integers(1, 200)))
 def test_frames_come_out_as_they_were_packed_in_any_pieces(
     frames: list[tuple[int, int, int, dict[str, object], bytes]], sizes: list[int]
@@ -36,6 +39,7 @@ def test_frames_come_out_as_they_were_packed_in_any_pieces(
     assert [(one.kind, one.number, one.status, one.known(), one.body) for one in received] == frames
 
 
+@LAW
 @given(st.binary(max_size=100))
 def test_a_frame_comes_out_with_its_last_byte_and_not_before(body: bytes) -> None:
     sent = pack(ANSWER, 7, body, status=200)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import numpy
 import pandas
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
@@ -54,6 +54,8 @@ class Called:
         return str(value)
 
 
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine a law holds as well, only later."""
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -65,6 +67,7 @@ JSON = st.recursive(
 )
 
 
+@LAW
 @given(st.dictionaries(st.text(min_size=1, max_size=10), JSON, max_size=4))
 def test_arguments_by_any_name_come_as_they_were_sent(arguments: dict[str, Any]) -> None:
     signature = JobSignature(lambda **others: others)
@@ -72,6 +75,7 @@ def test_arguments_by_any_name_come_as_they_were_sent(arguments: dict[str, Any])
     assert signature.arguments_of(arguments) == arguments
 
 
+@LAW
 @given(JSON)
 def test_an_answer_without_a_hint_is_the_json_that_it_is(answer: Any) -> None:
     assert json.loads(JobSignature(lambda: None).json_of(answer)) == answer
@@ -179,6 +183,7 @@ def test_an_array_loses_nothing_on_the_way_to_its_dtype(value: Any, dtype: str) 
         array_of(value, numpy.dtype(dtype))
 
 
+@LAW
 @given(st.lists(st.integers(0, 2**64 - 1)))
 def test_big_whole_numbers_stay_exact(values: list[int]) -> None:
     assert array_of(values, numpy.dtype("uint64")).tolist() == values

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy
 import pandas
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from tg.common.delivery.serving import tensors
 from tg.common.delivery.serving.tensors import Tensor, TensorType, type_of_hint
 
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine a law holds as well, only later."""
 DTYPES = "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64".split()
 SHAPES = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
 NUMBERS = st.sampled_from(DTYPES).flatmap(lambda dtype: arrays.arrays(dtype, SHAPES))
@@ -40,6 +42,7 @@ def numpy_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     return request.param == "numpy"
 
 
+@LAW
 @given(NUMBERS)
 def test_an_array_written_as_binary_data_is_read_as_it_was(array: numpy.ndarray) -> None:
     made = Tensor.of_value(array)
@@ -49,6 +52,7 @@ def test_an_array_written_as_binary_data_is_read_as_it_was(array: numpy.ndarray)
     numpy.testing.assert_array_equal(read.value(numpy.ndarray), array)
 
 
+@LAW
 @given(NUMBERS)
 def test_an_array_written_as_json_is_read_as_it_was(array: numpy.ndarray) -> None:
     made = Tensor.of_value(array)
@@ -57,6 +61,7 @@ def test_an_array_written_as_json_is_read_as_it_was(array: numpy.ndarray) -> Non
     numpy.testing.assert_array_equal(nested.elements, made.elements)
 
 
+@LAW
 @given(TEXTS)
 def test_texts_are_read_as_they_were_written(texts: numpy.ndarray) -> None:
     made = Tensor.of_value(texts.tolist())
@@ -65,6 +70,7 @@ def test_texts_are_read_as_they_were_written(texts: numpy.ndarray) -> None:
     assert made.value(list[str]) == texts.tolist()
 
 
+@LAW
 @given(NUMBERS)
 def test_big_endian_and_transposed_arrays_are_written_as_the_protocol_wants(array: numpy.ndarray) -> None:
     plain = Tensor.of_value(array)
@@ -72,6 +78,7 @@ def test_big_endian_and_transposed_arrays_are_written_as_the_protocol_wants(arra
     assert (other.raw(), other.shape, other.datatype) == (plain.raw(), plain.shape, plain.datatype)
 
 
+@LAW
 @given(st.lists(st.floats(width=32)))
 def test_bf16_is_rounded_as_everybody_rounds_it(values: list[float]) -> None:
     made = Tensor.of_value(numpy.array(values, numpy.float32), TensorType("BF16", (-1,)))
