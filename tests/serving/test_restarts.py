@@ -174,6 +174,19 @@ def test_a_registry_that_cannot_be_read_is_told_and_left_as_it_is(packages: Pack
     assert file.read_text("utf-8") == "{"
 
 
+def test_a_folder_that_cannot_be_written_is_told(packages: Packages) -> None:
+    printed = packages.project.run(
+        """
+        import sys
+        from tg.common.cli.command import main
+        sys.exit(main(["serve", "--store", "/dev/null/state", "--port", "0", "--management-port", "0"]))
+        """,
+        fails=True,
+    )
+    assert "what is served cannot be kept in /dev/null/state" in printed
+    assert "Traceback" not in printed
+
+
 def test_two_servers_do_not_share_a_folder(start: Start, packages: Packages) -> None:
     server = start()
     printed = packages.project.run(

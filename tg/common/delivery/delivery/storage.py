@@ -22,6 +22,7 @@ _ADVICE = {
     errno.EIO: "the disk fails (`dmesg` shows it)",
     errno.EMFILE: "too many files are open in this process (`ulimit -n`)",
     errno.ENFILE: "too many files are open on this machine",
+    errno.EEXIST: "a part of the path is a file. TG_HOME names another place",
     errno.ENOTDIR: "a part of the path is a file. TG_HOME names another place",
     errno.ENAMETOOLONG: "the path is too long for the file system. TG_HOME names a shorter one",
 }

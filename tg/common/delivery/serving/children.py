@@ -20,7 +20,7 @@ __all__ = ["Child", "Nurseries"]
 
 _TREE = Path(__file__).resolve().parents[3]
 _ROOM_BYTES = 64 * 1024
-_SUPPORT = ("pydantic>=2",)
+_SUPPORT = ("pydantic>=2.7",)
 
 # In an environment of a package's own, `tg` is this tree and nothing else is found where this tree lies; what the workers
 # need besides the standard library comes last on the path, so that the package's own requirements are found before it.

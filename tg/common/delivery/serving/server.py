@@ -14,11 +14,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from ..delivery.storage import storing
 from ..runtime.errors import DeliveryError, ServerProblem
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .access import Access, Role
@@ -59,13 +60,20 @@ class Server:
         """Serve until SIGINT or SIGTERM; requests under way are answered then. Raises `ServerProblem` for a port that is taken."""
         log_to_stderr()
         _allow_many_files()
-        _new_loop().run_until_complete(self.serve())
+        loop = _new_loop()
+        try:
+            loop.run_until_complete(self.serve())
+        finally:
+            loop.close()
 
     async def serve(self) -> None:
         """The same in a loop of the caller's."""
         settings = self.settings
-        make_private_folder(settings.folder)
-        with _alone_in(settings.folder):
+        with storing("what is served cannot be kept", settings.folder):
+            make_private_folder(settings.folder)
+            lock = open(settings.folder / "lock", "wb")  # noqa: SIM115 it is closed below
+        with lock:
+            _keep_others_out(lock, settings.folder)
             await self._serve()
 
     async def _serve(self) -> None:
@@ -148,18 +156,15 @@ class Server:
         return _Listener(config)
 
 
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other servers out of a folder. The lock ends with this process, however that ends."""
-    with open(folder / "lock", "wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServerProblem(
-                f"another server keeps its versions in {folder}. End that one, or give this one another folder (--store).",
-                server=str(folder),
-            ) from error
-        yield
+def _keep_others_out(lock: BinaryIO, folder: Path) -> None:
+    """Lock a folder for as long as this process lives, however it ends. Raises `ServerProblem` when another server has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ServerProblem(
+            f"another server keeps its versions in {folder}. End that one, or give this one another folder (--store).",
+            server=str(folder),
+        ) from error
 
 
 def _bound(host: str, port: int) -> socket.socket:
