@@ -165,6 +165,10 @@ class _Call:
                 facts = {"model": name, "request_id": request_id, "status": status}
                 _LOGGER.warning(str(error), extra={"facts": facts})
             return await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
+        except Exception:  # a defect of the server; the framework's own answer would be no JSON
+            _LOGGER.exception("unexpected", extra={"facts": {"model": name, "request_id": request_id}})
+            told = {"error": f"the server has failed; its log tells more about {request_id}"}
+            return await send_bytes(send, 500, json.dumps(told).encode(), named)
         named.append((b"x-tg-version", version.encode("latin-1")))
         binary = bool(frame.facts)
         if binary:
