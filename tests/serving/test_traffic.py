@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -178,3 +179,21 @@ def test_no_request_fails_or_is_answered_by_another_version_while_versions_are_e
             client.join()
     assert wrong == []
     assert len({version for _, version, _ in told}) > 10
+
+
+def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: RunningServer, packages: Packages) -> None:
+    def held() -> tuple[int, int]:
+        return len(server.processes()), len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+    def deploy(number: int) -> None:
+        server.deployed(versioned(packages, "coming", str(number)))
+        assert server.deploy(packages.make("coming", f"{number}.1", f"Failing('{number}', 'exit')")).status_code == 422
+        server.ask("coming")
+
+    for number in range(2):
+        deploy(number)
+    seen = [held()]
+    until(lambda: seen.append(held()) or seen[-1] == seen[-2])  # others have left by then
+    for number in range(2, 8):
+        deploy(number)
+    until(lambda: all(now <= before for now, before in zip(held(), seen[-1], strict=True)))
