@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 import services as machine
+from hypothesis import settings
 from projects import Project
 from services import SecuredRegistry, Services, SshServer, given
+
+# No test is about time: a property that holds, holds on a busy machine as well.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 _images_before: set[str] = set()
 
