@@ -5,9 +5,15 @@ import logging
 import os
 import threading
 import time
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 log = logging.getLogger("tg.jobs")
+
+
+def checked(values: list[float]) -> list[float]:
+    return {len(values): values}[2]
 
 
 class Versioned:
@@ -45,6 +51,39 @@ class Process(Versioned):
         if end == "kill":
             os.kill(os.getpid(), 9)
         return {"process": os.getpid(), "parent": os.getppid()}
+
+
+class Doubled(Versioned):
+    """Answers the same in all versions."""
+
+    def run(self, value: int) -> int:
+        return 2 * value
+
+
+class Chatty(Versioned):
+    """Gives big answers while a thread of its own logs without end."""
+
+    def warm_up(self) -> None:
+        def talk() -> None:
+            while True:
+                log.info("still here")
+
+        threading.Thread(target=talk, daemon=True).start()
+
+    def run(self, size: int) -> str:
+        return "x" * size
+
+
+class Strict(Versioned):
+    """Answers in batches what its validator lets through, which raises what pydantic does not know."""
+
+    batch_size = 4
+
+    def run(self, values: Annotated[list[float], AfterValidator(checked)]) -> float:
+        raise AssertionError
+
+    def run_batch(self, items: list[dict[str, Any]]) -> list[float]:
+        return [sum(item["values"]) for item in items]
 
 
 class Logging(Versioned):

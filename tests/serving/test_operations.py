@@ -22,6 +22,7 @@ from serving.servers import Packages, RunningServer, until
 
 from tg.common.delivery.delivery.signing import sign_package
 from tg.common.delivery.serving.access import Access, Role
+from tg.common.delivery.serving.settings import ServerSettings
 from tg.common.delivery.trust import SigningKey
 
 Start = Callable[..., RunningServer]
@@ -69,8 +70,12 @@ def test_versions_that_are_gone_are_gone_from_the_metrics(start: Start, packages
         server.ask("going")
         samples_of(server)
     until(lambda: server.states("going") == {"2": "unloaded", "3": "ready", "4": "ready"})
-    left = {(metric, dict(labels)["version"]) for metric, labels in samples_of(server) if "version" in dict(labels)}
-    assert {version for _, version in left} == {"2", "3", "4"}
+
+    def figures() -> set[tuple[str, str]]:
+        return {(metric, dict(labels)["version"]) for metric, labels in samples_of(server) if "version" in dict(labels)}
+
+    until(lambda: {version for _, version in figures()} == {"2", "3", "4"})
+    left = figures()
     assert ("tg_requests_total", "2") in left
     assert {metric for metric, version in left if version == "2"} & {"tg_memory_bytes", "tg_workers"} == set()
     stored = {folder.name for folder in (server.folder / "store").glob("*/going__*")}
@@ -299,3 +304,19 @@ def test_the_command_deploys_and_rolls_back(
     assert failed.returncode != 0
     assert "RuntimeError: no weights" in failed.stderr
     assert "warming up" in failed.stderr  # what it has logged
+
+
+def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(
+    start: Start, packages: Packages, tokens: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    file, _ = tokens
+    own = tmp_path / "own.json"
+    own.write_text(file.read_text("utf-8").replace('"infer"', '"INFER"'), "utf-8")
+    own.chmod(0o600)
+    server = start(tokens=own)
+    assert server.ask("anything").status_code == 401
+    own.unlink()
+    until(lambda: "is gone" in server.raw_log)
+    assert server.ask("anything").status_code == 401
+    with pytest.raises(ValueError, match="cannot be read"):
+        ServerSettings(tokens=tmp_path / "typo.json")

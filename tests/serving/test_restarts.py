@@ -225,3 +225,19 @@ def _slowly(server: RunningServer) -> Iterator[bytes]:
 
 def _bearer(server: RunningServer) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token}"}
+
+
+def test_a_folder_that_was_moved_is_served_as_it_was(start: Start, packages: Packages) -> None:
+    server = start()
+    server.deployed(packages.make("moved", "1", "Versioned('1')"))
+    server.stop()
+    folder = server.folder.rename(server.folder.with_name("elsewhere"))
+    assert start(folder=folder).ask("moved").json()["version"] == "1"
+
+
+def test_a_deploy_stays_ready_when_a_worker_is_replaced(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("replaced", "1", "Process('1')"))
+    server.ask("replaced", {"end": "exit"})
+    until(lambda: server.ask("replaced").status_code == 200)
+    deployments = server.manage("GET", "/deployments").json()
+    assert {one["state"] for one in deployments if one["name"] == "replaced"} == {"ready"}

@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import requests
 from serving.servers import Packages, RunningServer, alive, until
 
 
@@ -197,3 +198,23 @@ def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: Run
     for number in range(2, 8):
         deploy(number)
     until(lambda: all(now <= before for now, before in zip(held(), seen[-1], strict=True)))
+
+
+def test_a_shadow_that_gives_the_same_tensors_is_the_same(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("twins", "1", "Doubled('1')"))
+    server.deployed(packages.make("twins", "2", "Doubled('2')"), mode="shadow")
+    tensor = {"name": "value", "datatype": "INT64", "shape": [1], "data": [2]}
+    answer = requests.post(f"{server.requests}/v2/models/twins/infer", json={"inputs": [tensor]})
+    assert answer.json()["model_version"] == "1", answer.text
+
+    def counted() -> object:
+        return server.name("twins")["shadow_answers"]
+
+    until(lambda: counted() != {"same": 0, "different": 0})
+    assert counted() == {"same": 1, "different": 0}
+
+
+def test_a_canary_leaves_the_shadow_where_it_is(server: RunningServer, packages: Packages) -> None:
+    for version, mode in (("1", "live"), ("2", "shadow"), ("3", "canary")):
+        told = server.deployed(packages.make("shaded", version, f"Versioned('{version}')"), mode=mode)
+    assert told["traffic"] == {"weights": {"1": 90, "3": 10}, "shadow": "2"}

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 from serving.servers import Packages, RunningServer, alive, until
 from wheels import write_installed_wheel, write_wheel
 
@@ -169,3 +170,32 @@ def _nursery(server: RunningServer) -> int:
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text("ascii").split()
     (nursery,) = map(int, children)
     return nursery
+
+
+def test_what_threads_of_a_job_log_does_not_get_into_its_answers(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("chatty", "1", "Chatty('1')"))
+    for _ in range(5):
+        answer = server.ask("chatty", {"size": 900_000})
+        assert (answer.status_code, len(answer.text)) == (200, 900_002)
+
+
+def test_a_validator_that_raises_fails_its_own_request_and_no_worker(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("strict", "1", "Strict('1')"))
+    assert server.ask("strict", {"values": [1, 2]}).json() == 3
+    before = server.processes()
+    assert server.ask("strict", {"values": [1, 2, 3]}).json() == {"error": "the job raised KeyError: 2"}
+    assert server.ask("strict", {"values": [1, 2]}).json() == 3
+    assert server.processes() == before
+
+
+def test_a_tensor_of_absurd_dimensions_is_refused(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("flat", "1", "Strict('1')"))
+    tensor = {"name": "values", "datatype": "FP64", "shape": [1] * 2000, "data": [1]}
+    refused = requests.post(f"{server.requests}/v2/models/flat/infer", json={"inputs": [tensor]})
+    assert (refused.status_code, "32 are the most" in refused.text) == (400, True)
+
+
+def test_more_workers_at_once_than_a_socket_takes_commands(start: Start, packages: Packages) -> None:
+    server = start(workers=40)
+    server.deployed(packages.make("crowd", "1", "Process('1')"))
+    assert server.name("crowd")["versions"][0]["workers"] == 40

@@ -66,11 +66,11 @@ class Access:
         if self._file is None or (seen := _look_of(self._file)) == self._seen:
             return
         self._seen = seen
-        self._take(_tokens_of(self._file))
+        self._take(_tokens_of(self._file, must_exist=True))
 
     def _take(self, tokens: Iterable[Token]) -> None:
         self._tokens = tuple(tokens)
-        self.is_open_for_requests = not any("infer" in token.roles for token in self._tokens)
+        self.is_open_for_requests = not any("infer" in map(str.lower, token.roles) for token in self._tokens)
 
     def who(self, authorization: str, role: Role) -> str | None:
         """The name of the token in an `Authorization` header, if it may do that; `None` otherwise."""
@@ -115,10 +115,12 @@ def _look_of(file: Path) -> tuple[int, ...] | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _tokens_of(file: Path) -> list[Token]:
+def _tokens_of(file: Path, *, must_exist: bool = False) -> list[Token]:
     try:
         text = file.read_bytes()
     except FileNotFoundError:
+        if must_exist:
+            raise TrustProblem(f"{file} is gone. Those who had tokens have them still; `tg token` writes it.") from None
         return []
     if os.stat(file).st_mode & 0o022:
         raise TrustProblem(

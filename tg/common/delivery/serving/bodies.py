@@ -32,11 +32,11 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive, *, limit: in
     if not message.get("more_body", False):
         if len(body) > limit:
             raise _too_big(limit)
-        return decoded(headers, body, limit)
+        return await _decoded(headers, body, limit)
     pieces = [body]
     async for piece in _pieces(receive, limit - len(body), limit, seconds):
         pieces.append(piece)
-    return decoded(headers, b"".join(pieces), limit)
+    return await _decoded(headers, b"".join(pieces), limit)
 
 
 async def write_body(
@@ -80,6 +80,12 @@ def decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
     if not unpacking.eof:
         raise BadBody(f"the body ends before its {encoding.decode()} does", status=400)
     return text
+
+
+async def _decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
+    if b"content-encoding" not in headers:
+        return body
+    return await asyncio.to_thread(decoded, headers, body, limit)  # a few bytes can become many
 
 
 def _check_announced(headers: Mapping[bytes, bytes], limit: int) -> None:

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ..runtime.errors import WorkerEnded
 __all__ = ["Child", "Nurseries"]
 
 _TREE = Path(__file__).resolve().parents[3]
+_AT_ONCE = 32
+"""So many starts are asked for and not told yet: a socket takes some hundred commands, and then no more."""
 _ROOM_BYTES = 64 * 1024
 _SUPPORT = ("pydantic>=2.7",)
 
@@ -73,11 +76,11 @@ class Nurseries:
     def __init__(self, preload: Sequence[str]) -> None:
         self._preload = tuple(preload)
         self._nurseries: dict[str, _Nursery] = {}
-        self._starting = asyncio.Lock()
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def open(self, python: str = sys.executable) -> _Nursery:
         """See to it that there is a nursery with that interpreter: starting the first child takes no longer than the next then."""
-        async with self._starting:
+        async with self._opening[python]:  # making an environment for one keeps the others waiting for nothing
             nursery = self._nurseries.get(python)
             if nursery is None or nursery.is_gone:
                 nursery = self._nurseries[python] = await self._new(python)
@@ -132,12 +135,17 @@ class _Nursery:
         self._numbers = itertools.count(1)
         self._children: dict[int, Child] = {}
         self._waiting: dict[int, Child] = {}
+        self._starts = asyncio.Semaphore(_AT_ONCE)
         self.is_gone = False
         self.imported: asyncio.Future[list[str]] = loop.create_future()
         loop.add_reader(ours.fileno(), self._told)
 
     async def start(self, program: str, arguments: Mapping[str, Any]) -> Child:
         """Fork a child and tell it what to run."""
+        async with self._starts:
+            return await self._start(program, arguments)
+
+    async def _start(self, program: str, arguments: Mapping[str, Any]) -> Child:
         ours, theirs = socket.socketpair()
         output, writing = os.pipe()
         waiting, lifeline = os.pipe()

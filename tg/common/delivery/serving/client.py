@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...locations import Loc
 from ..runtime.errors import ServerProblem
@@ -23,7 +24,7 @@ class ServerClient:
     def __init__(self, address: str, *, token: str | None = None) -> None:
         """`address` is like `http://host:8080`. Without a `token` it is that of `TG_TOKEN`, or of a server on this machine."""
         self._address = address.rstrip("/") if "://" in address else f"http://{address.rstrip('/')}"
-        self._token = token or os.environ.get("TG_TOKEN") or _token_here()
+        self._token = token or os.environ.get("TG_TOKEN") or _token_here(self._address)
 
     def deploy(self, file: Path, *, mode: str = "live", share: int = 10) -> dict[str, Any]:
         """Deploy a package file; see `Deployer.deploy`. What the server answers: its version, its log, how long it took."""
@@ -68,8 +69,10 @@ class ServerClient:
         raise ServerProblem(f"{self._address} refuses it: {reason}", server=self._address, status=answer.status_code)
 
 
-def _token_here() -> str | None:
-    """The token that a server of this user has made on this machine."""
+def _token_here(address: str) -> str | None:
+    """The token that a server of this user has made on this machine: for that alone, it is sent nowhere else."""
+    if urlsplit(address).hostname not in ("localhost", "127.0.0.1", "::1"):
+        return None
     try:
         return (Loc.server / "token").read_text(encoding="ascii").strip()
     except OSError:

@@ -95,9 +95,7 @@ class Deployer:
     def is_ready(self) -> bool:
         """Whether everything that should answer does."""
         return not self.is_restoring and all(
-            version in self._gateway.routes[name].served if name in self._gateway.routes else False
-            for name, known in self._registry.names.items()
-            for version in known.traffic.weights
+            version in route.served for route in self._gateway.routes.values() for version in route.traffic.weights
         )
 
     def take_over(self) -> None:
@@ -106,6 +104,8 @@ class Deployer:
         Those who ask for a name that was served are told to come again until it is restored.
         """
         for _name, version in self._registry.all():
+            if version.seal:  # the folder of this server may have been moved, or be another path to the same
+                version.folder = str(self._settings.store_folder / version.seal / version.module_name)
             if version.state in (State.INSTALLING, State.LOADING, State.WARMING):
                 version.state, version.reason = State.FAILED, "the server ended meanwhile"
         for name in self._registry.names:
@@ -117,9 +117,9 @@ class Deployer:
         store = Store(self._settings.store_folder)
         try:
             sweep_unfinished(store.root)
-            used = {one.folder for _, one in self._registry.all()}
+            used = {one.seal for _, one in self._registry.all()}
             for package in store.packages():
-                if str(package.folder) not in used:
+                if package.seal not in used:
                     store.remove(package)
         except (DeliveryError, OSError) as error:
             _LOGGER.warning(f"the store cannot be swept: {error}")
@@ -268,7 +268,7 @@ class Deployer:
 
         async def start() -> AnyReplica:
             replica: AnyReplica
-            if self._settings.in_process and record.python == sys.executable:
+            if self._settings.in_process and not record.python:
                 replica = LocalReplica(Path(record.folder), {"model": name, "version": record.version}, tell)
                 await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
                 return replica
@@ -319,7 +319,7 @@ class Deployer:
             return Traffic.all_to(version)
         total = sum(others.values())
         weights = {other: max(1, round((100 - share) * weight / total)) for other, weight in others.items()}
-        return Traffic({**weights, version: share})
+        return Traffic({**weights, version: share}, now.shadow if now.shadow != version else None)
 
     async def _direct(self, name: str, traffic: Traffic, *, hold: str | None = None) -> None:
         """Let the traffic of a name be that. What was live until then is kept ready, and so is a version to `hold`."""
@@ -470,7 +470,7 @@ class Deployer:
             if "state" in facts:
                 if record is not None and record.state in (State.LOADING, State.WARMING):
                     record.state = State(facts["state"])
-                if deployment is not None:
+                if deployment is not None and deployment.state not in (State.READY, State.FAILED):
                     deployment.state = State(facts["state"])
                     deployment.say(facts.get("message", facts["state"]))
                 return

@@ -112,7 +112,9 @@ class Gateway:
         ):
             pool = route.served[shadow].pool
             pool.users += 1
-            task = asyncio.get_running_loop().create_task(self._compare(name, shadow, pool, request, frame))
+            # Bodies of the inference protocol name the version; that alone is no difference.
+            asked = request._replace(facts={**request.facts, "compared_with": chosen})
+            task = asyncio.get_running_loop().create_task(self._compare(name, shadow, pool, asked, frame))
             self._shadowed.add(task)
             task.add_done_callback(self._shadowed.discard)
         return frame, chosen

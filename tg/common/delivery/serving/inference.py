@@ -53,6 +53,7 @@ _CALL = re.compile(
     r"|/v2/models/(?P<tensors>[^/]+)(?:/versions/(?P<tensor_version>[^/]+))?/infer"
 )
 _EXTENSIONS = ["binary_tensor_data", "model_repository", "parameters"]
+_DIGITS = 18
 _PLATFORM = "python"
 _REQUEST_BYTES = 1024 * 1024
 """How much a request may have that carries no tensors."""
@@ -191,7 +192,7 @@ class _Call:
             facts.update({name.decode(): headers[name].decode("latin-1") for name in _TRACE if name in headers})
         length = headers.get(HEADER_LENGTH.encode())
         if length is not None:
-            if not length.isdigit():
+            if not length.isdigit() or len(length) > _DIGITS:
                 raise BadBody(f"{HEADER_LENGTH} is not a number of bytes", status=400)
             facts[HEADER_LENGTH] = int(length)
         return facts

@@ -6,7 +6,6 @@ It answers with one frame: what was installed and with which Python it runs, or 
 from __future__ import annotations
 
 import socket
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -57,7 +56,7 @@ def _python(connection: socket.socket, package: InstalledPackage) -> str:
     """The interpreter of an environment that has what the package needs; the server's own wherever that does."""
     requirements = package.facts.requirements()
     if not requirements or unmet_requirements(package.facts) == ([], []):
-        return sys.executable
+        return ""
     connection.sendall(
         pack(STATE, facts={"state": "installing", "message": f"an environment with {', '.join(requirements)}"})
     )

@@ -102,9 +102,11 @@ class LocalReplica:
             self._soon(self._failed, reason, "".join(traceback.format_exception(error)))
             return
         self._soon(self._serves, facts)
-        while self._answer_some(service):
-            pass
-        self._soon(self._end, "its thread has ended")
+        try:
+            while self._answer_some(service):
+                pass
+        finally:
+            self._soon(self._end, "its thread has ended")
 
     def _answer_some(self, service: Service) -> bool:
         """Answer one request, or as many as are done together; whether there are to be more."""

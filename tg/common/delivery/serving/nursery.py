@@ -95,6 +95,7 @@ def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: 
         os.close(output)
         faulthandler.enable(2)
         _end_with_server(lifeline)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         gc.enable()
         program = importlib.import_module(command["program"])
         with socket.socket(fileno=channel) as connection:

@@ -18,6 +18,7 @@ AnyReplica: TypeAlias = Replica | LocalReplica
 
 _AHEAD_SECONDS = 0.002
 _AHEAD = 32
+_END_SECONDS = 5.0
 _PATIENCE_SECONDS = (0.1, 0.5, 2.0, 5.0)
 """How long it waits before it starts another worker, after each one that could not be started."""
 
@@ -124,7 +125,12 @@ class Pool:
         for replica in replicas:
             replica.end()
         if replicas:
-            await asyncio.wait([replica.gone for replica in replicas])
+            _, left = await asyncio.wait([replica.gone for replica in replicas], timeout=_END_SECONDS)
+            for replica in replicas:
+                if replica.gone in left:  # stuck in a call, so that it does not see its socket closed
+                    replica.kill()
+            if left:
+                await asyncio.wait(left)
 
     def _free(self) -> AnyReplica | None:
         best: AnyReplica | None = None

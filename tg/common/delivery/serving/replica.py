@@ -53,7 +53,7 @@ class Replica(asyncio.Protocol):
         self.ready: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.on_answer: Callable[[], None] = lambda: None
-        self.seconds = 0.0
+        self.seconds = 0.002  # one request ahead, until it is known
         """What an answer takes the worker, about: a mean in which the last ones count most."""
         self._tell = tell
         self._answered_at = 0.0

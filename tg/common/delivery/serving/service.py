@@ -110,7 +110,7 @@ class Service:
         with _about([facts]):
             try:
                 call = self._read(frame, facts)
-                return self._written(call, self._perform(call.arguments))
+                return self._written(call, self._perform(call.arguments), facts)
             except InvalidArguments as error:
                 return _refusal(error, frame)
             except Exception as error:  # noqa: BLE001 the edge of the job: whatever it raises is told
@@ -126,6 +126,8 @@ class Service:
                 calls[place] = self._read(frame, facts[place])
             except InvalidArguments as error:
                 answers[place] = _refusal(error, frame)
+            except Exception as error:  # noqa: BLE001 as above: validators are code of the package
+                answers[place] = _failure(error)
         values = self._values_of([facts[place] for place in calls], list(calls.values()))
         for (place, call), value in zip(calls.items(), values, strict=True):
             frame = frames[place]
@@ -133,7 +135,7 @@ class Service:
                 try:
                     if isinstance(value, Exception):
                         raise value
-                    answers[place] = self._written(call, value)
+                    answers[place] = self._written(call, value, facts[place])
                 except InvalidArguments as error:
                     answers[place] = _refusal(error, frame)
                 except Exception as error:  # noqa: BLE001 as above
@@ -160,10 +162,12 @@ class Service:
             return _Call(*self._tensors.arguments_of(frame.body, facts.get(HEADER_LENGTH)))
         return _Call(self.signature.arguments_of_json(frame.body), None)
 
-    def _written(self, call: _Call, value: Any) -> Answer:
+    def _written(self, call: _Call, value: Any, facts: Mapping[str, Any]) -> Answer:
         if call.tensors is None:
             return Answer(200, self.signature.json_of(value))
-        body, json_size = self._tensors.body_of(value, call.tensors, self.name, self.version)
+        body, json_size = self._tensors.body_of(
+            value, call.tensors, self.name, facts.get("compared_with", self.version)
+        )
         return Answer(200, body, {"json_size": json_size} if json_size is not None else None)
 
     def _perform(self, arguments: Mapping[str, Any]) -> Any:

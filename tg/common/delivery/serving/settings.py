@@ -63,7 +63,7 @@ class ServerSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is more than 0.")
         if bool(self.certificate) != bool(self.certificate_key):
             raise ValueError("TLS needs both, a certificate and its key.")
-        for file in (self.policy, self.certificate, self.certificate_key):
+        for file in (self.policy, self.tokens, self.certificate, self.certificate_key):
             if file is not None and not os.access(file, os.R_OK):
                 raise ValueError(f"{file} cannot be read.")
 

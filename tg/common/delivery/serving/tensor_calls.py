@@ -20,6 +20,8 @@ from .type_hints import is_table
 
 __all__ = ["HEADER_LENGTH", "TensorCalls", "TensorRequest"]
 
+_DIMENSIONS = 32
+"""As many as arrays of numpy had for long; lists that are nested deeper could not be made either."""
 HEADER_LENGTH = "inference-header-content-length"
 """The header that says how many bytes of a body are JSON."""
 
@@ -130,6 +132,8 @@ class TensorCalls:
             raise InvalidArguments.at(("inputs", place), "an input is an object with name, shape, datatype and data")
         name = said["name"]
         at = ("inputs", name)
+        if isinstance(said.get("shape"), list) and len(said["shape"]) > _DIMENSIONS:
+            raise InvalidArguments.at(at, f"it has {len(said['shape'])} dimensions, and {_DIMENSIONS} are the most")
         parameters = _parameters_of(said, at)
         size = parameters.get("binary_data_size")
         if size is None and "data" not in said:

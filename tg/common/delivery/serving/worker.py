@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import threading
 import time
 import traceback
 from collections import deque
@@ -36,18 +37,24 @@ def prepare() -> None:
 
 def main(connection: socket.socket, *, folder: str) -> None:
     """Serve the installed package whose folder `UID/` is given, until the other end is closed."""
-    logging.getLogger().addHandler(_LogToServer(connection))
+    sending = threading.RLock()  # a job's threads log while an answer is sent, in as many pieces as the socket takes
+
+    def send(data: bytes) -> None:
+        with sending:
+            connection.sendall(data)
+
+    logging.getLogger().addHandler(_LogToServer(send))
     logging.getLogger().setLevel(logging.INFO)  # as the server's own
     try:
-        service, facts = loaded_service(Path(folder), lambda facts: connection.sendall(pack(STATE, facts=facts)))
+        service, facts = loaded_service(Path(folder), lambda facts: send(pack(STATE, facts=facts)))
     except BaseException as error:  # noqa: BLE001 whatever keeps it from serving is the reason that is told
         frames = traceback.format_exception(error)
         reason = f"{type(error).__name__}: {error}"
-        connection.sendall(pack(FAILED, facts={"reason": reason, "traceback": "".join(frames)}))
+        send(pack(FAILED, facts={"reason": reason, "traceback": "".join(frames)}))
         return
-    connection.sendall(pack(READY, facts=facts))
+    send(pack(READY, facts=facts))
     with suppress(ConnectionError):
-        _serve(connection, service)
+        _serve(connection, send, service)
 
 
 def loaded_service(folder: Path, tell: Callable[[Mapping[str, Any]], None]) -> tuple[Service, dict[str, Any]]:
@@ -64,7 +71,7 @@ def loaded_service(folder: Path, tell: Callable[[Mapping[str, Any]], None]) -> t
     return service, {**service.describe(), "samples": samples, "seconds": seconds}
 
 
-def _serve(connection: socket.socket, service: Service) -> None:
+def _serve(connection: socket.socket, send: Callable[[bytes], None], service: Service) -> None:
     reader = FrameReader()
     waiting: deque[Frame] = deque()
     answers: list[bytes] = []
@@ -80,7 +87,7 @@ def _serve(connection: socket.socket, service: Service) -> None:
     while True:
         if not waiting:
             if answers:
-                connection.sendall(b"".join(answers))
+                send(b"".join(answers))
                 answers.clear()
             if not take_in():
                 return
@@ -88,7 +95,7 @@ def _serve(connection: socket.socket, service: Service) -> None:
             continue
         if service.batch_size > 1:
             if answers and len(waiting) < service.batch_size:  # they are not to wait for the window of the next batch
-                connection.sendall(b"".join(answers))
+                send(b"".join(answers))
                 answers.clear()
                 sent = time.perf_counter()
             until = time.perf_counter() + service.batch_window_seconds
@@ -106,7 +113,7 @@ def _serve(connection: socket.socket, service: Service) -> None:
             frame = waiting.popleft()
             answers.append(_packed(frame, service.answer(frame)))
         if time.perf_counter() - sent > _TOGETHER_SECONDS:
-            connection.sendall(b"".join(answers))
+            send(b"".join(answers))
             answers.clear()
             sent = time.perf_counter()
 
@@ -118,9 +125,9 @@ def _packed(frame: Frame, answer: Answer) -> bytes:
 class _LogToServer(logging.Handler):
     """Lines of the log, to the server's own: it knows whose they are."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, send: Callable[[bytes], None]) -> None:
         super().__init__()
-        self._connection = connection
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one line, with the ids of the request that it is about."""
@@ -134,6 +141,6 @@ class _LogToServer(logging.Handler):
                 "message": text,
                 **request_facts.get(),
             }
-            self._connection.sendall(pack(LOG, facts=facts))
+            self._send(pack(LOG, facts=facts))
         except Exception:  # noqa: BLE001 the same as the handlers of `logging` do
             self.handleError(record)
