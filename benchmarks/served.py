@@ -32,6 +32,7 @@ class Job:
         self.weights = weights
 
     def warm_up(self):
+        self.run(0)  # so that the first request does not wait for an import
         if self.weights is not None:
             self.weights.sum()
 
