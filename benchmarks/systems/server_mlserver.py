@@ -51,6 +51,8 @@ def main(port: str, name: str) -> None:
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             while not answers(f"http://127.0.0.1:{port}/v2/models/adder/ready"):
+                if server.poll() is not None:
+                    sys.exit(f"mlserver ended with status {server.returncode}; it wants pydantic below 2")
                 time.sleep(0.1)
             print("done", flush=True)
             for line in sys.stdin:
