@@ -172,7 +172,8 @@ def _nursery(server: RunningServer) -> int:
     return nursery
 
 
-def test_what_threads_of_a_job_log_does_not_get_into_its_answers(server: RunningServer, packages: Packages) -> None:
+def test_what_threads_of_a_job_log_does_not_get_into_its_answers(start: Start, packages: Packages) -> None:
+    server = start()  # of its own, since it is busy with that for as long as it lives
     server.deployed(packages.make("chatty", "1", "Chatty('1')"))
     for _ in range(5):
         answer = server.ask("chatty", {"size": 900_000})
