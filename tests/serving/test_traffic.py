@@ -201,14 +201,14 @@ def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: Run
 
 
 def test_a_shadow_that_gives_the_same_tensors_is_the_same(server: RunningServer, packages: Packages) -> None:
-    server.deployed(packages.make("twins", "1", "Doubled('1')"))
-    server.deployed(packages.make("twins", "2", "Doubled('2')"), mode="shadow")
+    server.deployed(packages.make("twin_tensors", "1", "Doubled('1')"))
+    server.deployed(packages.make("twin_tensors", "2", "Doubled('2')"), mode="shadow")
     tensor = {"name": "value", "datatype": "INT64", "shape": [1], "data": [2]}
-    answer = requests.post(f"{server.requests}/v2/models/twins/infer", json={"inputs": [tensor]})
+    answer = requests.post(f"{server.requests}/v2/models/twin_tensors/infer", json={"inputs": [tensor]})
     assert answer.json()["model_version"] == "1", answer.text
 
     def counted() -> object:
-        return server.name("twins")["shadow_answers"]
+        return server.name("twin_tensors")["shadow_answers"]
 
     until(lambda: counted() != {"same": 0, "different": 0})
     assert counted() == {"same": 1, "different": 0}
