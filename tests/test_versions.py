@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 from pathlib import Path
 
 import pytest
@@ -213,11 +215,16 @@ def test_a_thousand_rounds_of_loading_and_unloading_do_not_grow_the_process(proj
                 entry_point.unload()
 
         rounds(50)
-        before = resident()
-        rounds(1000)
-        print(resident() / before)
+        sizes = [resident()]
+        for _ in range(5):
+            rounds(200)
+            sizes.append(resident())
+        print(*sizes)
     """)
-    assert float(printed) < 1.05
+    first_size, *sizes = map(int, printed.split())
+    grown = [after - before for before, after in itertools.pairwise([first_size, *sizes])]
+    # What is kept of each round grows all five parts; the allocator takes a step of some per cent in one of them.
+    assert 5 * statistics.median(grown) < 0.05 * first_size
 
 
 def test_a_version_cannot_be_exchanged_by_the_code_that_is_importing_it(project: Project) -> None:
