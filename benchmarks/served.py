@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from tg.common.delivery.serving.client import ServerClient
+from tg.common.delivery.serving.metrics import memory_of
 
 from .samples import REPOSITORY
 from .trees import NEEDED, make_tree
@@ -81,17 +82,7 @@ class Served:
 
     def memory(self) -> int:
         """Bytes that the server and all of its processes take, shared pages divided among those who have them."""
-        total = 0
-        for pid in [self.process.pid, *_descendants(self.process.pid)]:
-            try:
-                total += sum(
-                    1024 * int(line.split()[1])
-                    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                    if line.startswith("Pss:")
-                )
-            except OSError:
-                continue
-        return total
+        return memory_of([self.process.pid, *_descendants(self.process.pid)])
 
     def payload_memory(self) -> int:
         """Bytes of the payloads' files that are in memory, each page counted once."""

@@ -10,11 +10,12 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Send
 
+from .bodies import ENCODINGS
+
 __all__ = ["JsonResponse", "encoding_for", "error_response", "send_bytes"]
 
 _JSON = (b"content-type", b"application/json")
 _BYTES = (b"content-type", b"application/octet-stream")
-_WINDOW = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 _WORTH_IT_BYTES = 1024
 _TAKES_LONG_BYTES = 64 * 1024
 _LEVEL = 1
@@ -70,11 +71,11 @@ def encoding_for(accepted: bytes | None) -> bytes | None:
             quality = float(weight.strip().removeprefix(b"q=") or 1)
         except ValueError:
             continue
-        if name.strip() in _WINDOW and quality > 0:
+        if name.strip() in ENCODINGS and quality > 0:
             found.append((quality, name.strip()))
     return max(found, key=lambda one: one[0])[1] if found else None  # of equals, the first
 
 
 def _packed(body: bytes, encoding: bytes) -> bytes:
-    packing = zlib.compressobj(_LEVEL, wbits=_WINDOW[encoding])
+    packing = zlib.compressobj(_LEVEL, wbits=ENCODINGS[encoding])
     return packing.compress(body) + packing.flush()

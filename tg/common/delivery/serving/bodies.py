@@ -11,9 +11,10 @@ from typing import Any
 
 from starlette.types import Message, Receive
 
-__all__ = ["BadBody", "body_of", "decoded", "write_body"]
+__all__ = ["ENCODINGS", "BadBody", "body_of", "decoded", "write_body"]
 
-_WINDOW = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+ENCODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+"""The content encodings that are known here (RFC 9110, 8.4.1), as the `wbits` of zlib."""
 
 
 class BadBody(Exception):
@@ -65,12 +66,12 @@ def decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
     encoding = headers.get(b"content-encoding")
     if encoding is None or encoding == b"identity":
         return body
-    if encoding not in _WINDOW:
+    if encoding not in ENCODINGS:
         raise BadBody(
             f"content encoding {encoding.decode(errors='replace')!r} is not known here; gzip and deflate are",
             status=415,
         )
-    unpacking = zlib.decompressobj(_WINDOW[encoding])
+    unpacking = zlib.decompressobj(ENCODINGS[encoding])
     try:
         text = unpacking.decompress(body, limit + 1)
     except zlib.error as error:

@@ -7,7 +7,6 @@ ends the server, one that hangs keeps its thread for good, and imports hold up w
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import logging
 import queue
@@ -24,11 +23,11 @@ from .frames import ANSWER, Frame
 from .json_lines import about
 from .replica import FailedToStart, Request, Tell
 from .service import Answer, Service
+from .under_way import UnderWay
 from .worker import loaded_service
 
 __all__ = ["LocalReplica"]
 
-_NEW_SHARE = 0.1
 _END_SECONDS = 5.0
 """So long it may take to end; then it is left to itself."""
 
@@ -45,38 +44,17 @@ class LocalReplica:
         self.ready: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.on_answer: Callable[[], None] = lambda: None
-        self.seconds = 0.0
+        self.under_way = UnderWay()
         self._folder = folder
         self._facts = facts
         self._tell = tell
-        self._answered_at = 0.0
-        self._answers: dict[int, tuple[asyncio.Future[Frame], float]] = {}
-        self._numbers = itertools.count(1)
         self._asked: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name=f"tg {folder.name}", daemon=True).start()
 
-    @property
-    def in_flight(self) -> int:
-        """How many requests it has not answered yet."""
-        return len(self._answers)
-
-    @property
-    def busy_since(self) -> float | None:
-        """When it began with the request that it is at, by the loop's clock; `None` when it has none."""
-        oldest = next(iter(self._answers.values()), None)
-        return None if oldest is None else max(oldest[1], self._answered_at)
-
     def ask(self, request: Request, future: asyncio.Future[Frame]) -> None:
         """Have a request answered. The future gets the answer, or `WorkerEnded` when the thread is given up before."""
-        number = next(self._numbers)
-        self._answers[number] = future, self._loop.time()
+        number = self.under_way.add(future)
         self._asked.put(Frame(number, request.kind, 0, json.dumps(dict(request.facts)).encode(), request.body))
-
-    def fail_oldest(self, error: Exception) -> None:
-        """Raise an error for the request that it is at."""
-        future, _ = next(iter(self._answers.values()), (None, 0.0))
-        if future is not None and not future.done():
-            future.set_exception(error)
 
     def end(self) -> None:
         """Let it end after what it was asked for."""
@@ -147,25 +125,16 @@ class LocalReplica:
         self._end(reason)
 
     def _answered(self, frame: Frame) -> None:
-        future, asked_at = self._answers.pop(frame.number, (None, 0.0))
-        if future is None:
-            return
-        now = self._loop.time()
-        self.seconds += _NEW_SHARE * (now - max(asked_at, self._answered_at) - self.seconds)
-        self._answered_at = now
-        if not future.done():
-            future.set_result(frame)
-        self.on_answer()
+        if self.is_open:  # otherwise it was given up, and nobody waits
+            self.under_way.answered(frame)
+            self.on_answer()
 
     def _end(self, reason: str) -> None:
         self.is_open = False
         if not self.ready.done():
             self.ready.set_exception(FailedToStart(reason))
         self.ready.exception()  # nobody may have asked
-        for future, _ in self._answers.values():
-            if not future.done():
-                future.set_exception(WorkerEnded(f"{reason} meanwhile", exit_code=None, stderr=""))
-        self._answers.clear()
+        self.under_way.fail_all(WorkerEnded(f"{reason} meanwhile", exit_code=None, stderr=""))
         if not self.gone.done():
             self.gone.set_result(None)
 

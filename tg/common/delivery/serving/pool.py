@@ -136,14 +136,15 @@ class Pool:
         best: AnyReplica | None = None
         least = 1 << 30
         for replica in self._replicas:
-            if replica.in_flight < least and replica.is_open:
-                best, least = replica, replica.in_flight
+            if len(replica.under_way) < least and replica.is_open:
+                best, least = replica, len(replica.under_way)
         return best if best is not None and least < self._ahead(best) else None
 
     def _ahead(self, replica: AnyReplica) -> int:
         if self._batch_size > 1:
             return 2 * self._batch_size
-        return _AHEAD if replica.seconds * _AHEAD <= _AHEAD_SECONDS else max(1, int(_AHEAD_SECONDS / replica.seconds))
+        seconds = replica.under_way.seconds
+        return _AHEAD if seconds * _AHEAD <= _AHEAD_SECONDS else max(1, int(_AHEAD_SECONDS / seconds))
 
     def _serve_waiting(self) -> None:
         while self._waiting:
@@ -191,11 +192,11 @@ class Pool:
                 late = self._waiting.popleft()
                 _raise(late.answer, Overloaded(f"no worker was free for {self._limits.waiting_seconds:g} s"))
             for replica in self._replicas:
-                since = replica.busy_since
+                since = replica.under_way.busy_since
                 if since is not None and now - since > self._limits.request_seconds and replica not in self._overdue:
                     self._overdue.add(replica)
                     text = f"it took longer than {self._limits.request_seconds:g} s, and its worker was ended"
-                    replica.fail_oldest(TookTooLong(text))
+                    replica.under_way.fail_oldest(TookTooLong(text))
                     replica.kill()
 
     def _keep(self, work: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from ..runtime.errors import WorkerEnded
 from .children import Child
 from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
+from .under_way import UnderWay
 
 __all__ = ["FailedToStart", "Replica", "Request", "Tell"]
 
@@ -20,7 +20,6 @@ _LAST_PIECES = 16
 """So many pieces of output are taken in when it has ended: what it has started may write on."""
 _LINE_BYTES = 64 * 1024
 """A line that is longer is several."""
-_NEW_SHARE = 0.1
 Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
@@ -53,13 +52,9 @@ class Replica(asyncio.Protocol):
         self.ready: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self.on_answer: Callable[[], None] = lambda: None
-        self.seconds = 0.002  # one request ahead, until it is known
-        """What an answer takes the worker, about: a mean in which the last ones count most."""
+        self.under_way = UnderWay()
         self._tell = tell
-        self._answered_at = 0.0
         self._reader = FrameReader()
-        self._answers: dict[int, tuple[asyncio.Future[Frame], float]] = {}
-        self._numbers = itertools.count(1)
         self._to_send: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._is_killed = False
@@ -85,30 +80,12 @@ class Replica(asyncio.Protocol):
         """Whether it can be asked."""
         return self._transport is not None and not self._transport.is_closing() and not self._is_killed
 
-    @property
-    def in_flight(self) -> int:
-        """How many requests it has not answered yet."""
-        return len(self._answers)
-
-    @property
-    def busy_since(self) -> float | None:
-        """When it began with the request that it is at, by the loop's clock; `None` when it has none."""
-        oldest = next(iter(self._answers.values()), None)
-        return None if oldest is None else max(oldest[1], self._answered_at)
-
     def ask(self, request: Request, future: asyncio.Future[Frame]) -> None:
         """Send a request. The future gets the answer, or `WorkerEnded` when the worker ends before."""
-        number = next(self._numbers) & 0xFFFFFFFF
-        self._answers[number] = future, self._loop.time()
+        number = self.under_way.add(future)
         if not self._to_send:  # what other requests add in this turn of the loop goes with it
             self._loop.call_soon(self._flush)
         self._to_send.append(pack(request.kind, number, request.body, facts=request.facts))
-
-    def fail_oldest(self, error: Exception) -> None:
-        """Raise an error for the request that it is at."""
-        future, _ = next(iter(self._answers.values()), (None, 0.0))
-        if future is not None and not future.done():
-            future.set_exception(error)
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
@@ -132,12 +109,7 @@ class Replica(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         for frame in self._reader.frames_of(data):
             if frame.kind == ANSWER:
-                future, asked_at = self._answers.pop(frame.number)
-                now = self._loop.time()
-                self.seconds += _NEW_SHARE * (now - max(asked_at, self._answered_at) - self.seconds)
-                self._answered_at = now
-                if not future.done():
-                    future.set_result(frame)
+                self.under_way.answered(frame)
                 self.on_answer()
             elif frame.kind in (STATE, LOG):
                 self._tell(frame.known())
@@ -173,10 +145,7 @@ class Replica(asyncio.Protocol):
         if not self.ready.done():
             self.ready.set_exception(FailedToStart(f"the worker {how} before it could answer", log=said))
         self.ready.exception()  # nobody may have asked
-        for future, _ in self._answers.values():
-            if not future.done():
-                future.set_exception(WorkerEnded(f"the worker {how} meanwhile", exit_code=code, stderr=said))
-        self._answers.clear()
+        self.under_way.fail_all(WorkerEnded(f"the worker {how} meanwhile", exit_code=code, stderr=said))
         if not self.gone.done():
             self.gone.set_result(None)
 
