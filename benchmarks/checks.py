@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from .samples import Measure, median_measure, sample
-from .trees import change_one_line, make_tree
+from .trees import SIZES, change_one_line, trees
 
-SIZES = (250, 2500)
 REACH_MS = 100
 NUMPY = "numpy:arange(1_000_000.0)"
 
 
 def measure(rounds: int, *, quick: bool = False) -> list[Measure]:
-    found = []
-    for size in SIZES[:1] if quick else SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            found += _of_size(size, Path(folder), rounds)
-    return found
+    return [row for size, project in trees(quick=quick) for row in _of_tree(size, project, rounds)]
 
 
-def _of_size(size: int, folder: Path, rounds: int) -> list[Measure]:
-    project, home = folder / "project", folder / "home"
-    make_tree(project, size)
+def _of_tree(size: int, project: Path, rounds: int) -> list[Measure]:
+    home = project.with_name("home")
     first: list[float] = []
     changed: list[float] = []
     same: list[float] = []

@@ -8,22 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from .samples import REPOSITORY, Measure, calls, in_turns, ratio_measure, sample
-from .trees import change_one_line, make_tree
-
-SIZES = (250, 2500)
+from .trees import change_one_line, trees
 
 
 def measure(rounds: int, *, quick: bool = False) -> list[Measure]:
-    found = []
-    for size in SIZES[:1] if quick else SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            found += _of_size(size, Path(folder), rounds)
-    return found
+    return [row for size, project in trees(quick=quick) for row in _of_tree(size, project, rounds)]
 
 
-def _of_size(size: int, folder: Path, rounds: int) -> list[Measure]:
-    project, home = folder / "project", folder / "home"
-    make_tree(project, size)
+def _of_tree(size: int, project: Path, rounds: int) -> list[Measure]:
+    home = project.with_name("home")
     first, again = [], []
     for number in range(rounds + 1):
         shutil.rmtree(home, ignore_errors=True)

@@ -8,8 +8,11 @@ which cloudpickle cannot take by value.
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+SIZES = (250, 2500)
 NEEDED = 10
 """How many of the modules the job imports."""
 TICKS = 20
@@ -341,6 +344,15 @@ def make_tree(project: Path, modules: int) -> None:
     imports = "\n".join(f"from .part0 import {name}" for name in names)
     (package / "__init__.py").write_text("")
     (package / "job.py").write_text(_JOB.format(imports=imports, names=", ".join(names)))
+
+
+def trees(*, quick: bool) -> Iterator[tuple[int, Path]]:
+    """A tree of each size, or of the smaller one alone, in a temporary folder of its own: how many modules, and the project."""
+    for size in SIZES[:1] if quick else SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            project = Path(folder, "project")
+            make_tree(project, size)
+            yield size, project
 
 
 def add_ticking_job(project: Path) -> None:

@@ -162,14 +162,19 @@ def test_what_cannot_be_installed_elsewhere_is_an_error(project: Project, site: 
     assert not (project.home / "packages").exists()
 
 
-def test_what_is_lacking_is_told_once_a_line(project: Project, site: Site) -> None:
-    file = project.write("tg/my/late.py", "def late():\n    from nowhere import a, b, c\n")
+def problems_of_check(project: Project, site: Site) -> list[str]:
+    """What `check` calls a problem of a job whose dependencies are to be found."""
     told = project.run(
         "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
         "print(Packaging('my_job', '1.0.0', dict(job=Job()), 'auto').check())",
         PYTHONPATH=site.path,
     )
-    assert [line for line in told.splitlines() if line.startswith("problem")] == [
+    return [line for line in told.splitlines() if line.startswith("problem")]
+
+
+def test_what_is_lacking_is_told_once_a_line(project: Project, site: Site) -> None:
+    file = project.write("tg/my/late.py", "def late():\n    from nowhere import a, b, c\n")
+    assert problems_of_check(project, site) == [
         f"problem: {file}:2 imports nowhere.a, which is neither Python's own, nor delivered, nor installed here. Install it, "
         "add 'nowhere' to roots, or catch the ImportError if it can do without."
     ]
@@ -178,12 +183,7 @@ def test_what_is_lacking_is_told_once_a_line(project: Project, site: Site) -> No
 def test_code_of_the_project_that_does_not_travel_is_told_once(project: Project, site: Site) -> None:
     project.write("helpers.py", "")
     file = project.write("tg/my/late.py", "def late():\n    import helpers\n")
-    told = project.run(
-        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
-        "print(Packaging('my_job', '1.0.0', dict(job=Job()), 'auto').check())",
-        PYTHONPATH=site.path,
-    )
-    assert [line for line in told.splitlines() if line.startswith("problem")] == [
+    assert problems_of_check(project, site) == [
         f"problem: job uses helpers ({file}:2), which is outside tg/ ({project.folder}/helpers.py) and will not be delivered. Move "
         "it under tg/, add 'helpers' to roots, pass the value in the payload, or declare the distribution that brings it."
     ]
