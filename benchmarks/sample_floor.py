@@ -12,6 +12,9 @@ import sys
 import time
 import zipfile
 
+NOT_DELIVERED = ("__pycache__", "page")
+"""Folders that delivery leaves out; the second is that of the server, which a `.deliveryignore` names."""
+
 
 def main(folder: str, project: str, *portions: str) -> None:
     _import_as_delivery_does(project)
@@ -20,7 +23,7 @@ def main(folder: str, project: str, *portions: str) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         for portion in portions:
             for place, folders, names in os.walk(portion):
-                folders[:] = sorted(name for name in folders if name != "__pycache__")
+                folders[:] = sorted(name for name in folders if name not in NOT_DELIVERED)
                 for name in sorted(names):
                     path = os.path.join(place, name)
                     file.write(path, os.path.join("tg", os.path.relpath(path, portion)))
