@@ -24,6 +24,7 @@ ROOMS = [
     "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
+    "common.delivery.inspection",
     "common.delivery.execution",
     "common.delivery.serving",
     "common.cli",
