@@ -58,6 +58,7 @@ AROUND = {
     "packageurl",
     "packaging",
     "requests",
+    "typing_extensions",  # for type checkers alone, which bring it
     "urllib3",
     "uv",
 }
