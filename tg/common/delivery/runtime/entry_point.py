@@ -88,8 +88,9 @@ class EntryPoint:
                     self.resources_location, name, from_module=self.module_name, to_module=loaded_as
                 )
             except (OSError, ImportError) as error:
-                now = self._identity()
-                if now is not None and (now != before or self._tree.forget_missing_folders()):
+                forgotten = self._tree.forget_missing_folders()
+                now = self._identity()  # after that: it sees who removes the folder while those are looked for
+                if now is not None and (now != before or forgotten):
                     continue  # it was removed, and installed again meanwhile
                 if now is not None:
                     raise

@@ -177,9 +177,13 @@ class Deployer:
         """Give the requests of a name to others of its versions; those that are not loaded are loaded first. Raises `Refused`."""
         self._known(name)
         async with self._lock_of(name):
-            for version in traffic.versions:
-                await self._load(name, version)
-            await self._direct(name, traffic)
+            try:
+                for version in traffic.versions:
+                    await self._load(name, version)
+                await self._direct(name, traffic)
+            except BaseException:
+                self._unload_all_but(name, self._registry.names[name].kept)  # those that were loaded for it alone
+                raise
 
     async def roll_back(self, name: str) -> Traffic:
         """Give all requests of a name to the version that had them before. Raises `Refused` when there is none."""
@@ -190,13 +194,19 @@ class Deployer:
         return self._registry.names[name].traffic
 
     async def load(self, name: str, version: str | None = None) -> str:
-        """Serve a version, the newest that has not failed unless one is named, with all requests of the name. Raises `Refused`."""
+        """Serve a version with all requests of the name: unless one is named, the one that had them last. Raises `Refused`.
+
+        Where none ever had them all, or it is known no more, it is the newest that has not failed.
+        """
         known = self._known(name)
         if version is None:
-            candidates = [one for one in known.versions.values() if one.state is not State.FAILED]
+            candidates = {
+                one.version: one.deployed_at for one in known.versions.values() if one.state is not State.FAILED
+            }
             if not candidates:
                 raise Refused(f"no version of {name} can be loaded", status=409)
-            version = known.traffic.live or max(candidates, key=lambda one: one.deployed_at).version
+            newest = max(candidates, key=lambda one: candidates[one])
+            version = known.traffic.live or (known.last_live if known.last_live in candidates else newest)
         if version != known.traffic.live or (name, version) not in self._pools:
             await self.direct(name, Traffic.all_to(version))
         return version
@@ -332,6 +342,7 @@ class Deployer:
             name,
             traffic=traffic,
             previous=previous,
+            last_live=traffic.live or known.last_live,
             held=tuple(version for version in held if version not in traffic.versions),
         )
 
