@@ -396,7 +396,7 @@ class Deployer:
                 await self._unload_modules(folder)
             await self._forget(name)
         if folder not in {one.folder for _, one in self._registry.all()}:
-            await asyncio.to_thread(self._remove, folder)
+            await self._remove(folder)
 
     async def _forget(self, name: str) -> None:
         """Drop what is loaded no more, all but the last versions, with their files and figures."""
@@ -406,7 +406,7 @@ class Deployer:
         for one in gone:
             self._metrics.forget(name, one.version)
             if one.folder not in used:
-                await asyncio.to_thread(self._remove, one.folder)
+                await self._remove(one.folder)
         self._nurseries.let_go(
             {one.python for _, one in self._registry.all() if one.state not in (State.UNLOADED, State.FAILED)}
         )
@@ -416,13 +416,13 @@ class Deployer:
         if self._settings.in_process and Path(folder).is_dir():
             await asyncio.to_thread(EntryPoint.of_folder(Path(folder)).unload)
 
-    def _remove(self, folder: str) -> None:
-        store = Store(self._settings.store_folder)
+    async def _remove(self, folder: str) -> None:
+        """Remove a package's files, by another program: a thread here would take turns with the loop, of milliseconds each."""
         try:
-            for package in store.packages():
-                if str(package.folder) == folder:
-                    store.remove(package)
-        except (DeliveryError, OSError) as error:  # the next server removes it
+            away = Store(self._settings.store_folder).put_away(Path(folder))
+            if away is not None:
+                await (await asyncio.create_subprocess_exec("rm", "-rf", "--", str(away))).wait()
+        except (DeliveryError, OSError) as error:  # the next installation, or the next server, removes it
             _LOGGER.warning(f"{folder} cannot be removed: {error}")
 
     async def _restore(self, name: str) -> None:
