@@ -41,7 +41,14 @@ class System:
 
 
 SYSTEMS = (
-    System("MLServer, a worker process", "mlserver", "/v2/models/adder/infer", TENSOR, r'"data":\s*\[(\d+)\]', ".venv-mlserver"),
+    System(
+        "MLServer, a worker process",
+        "mlserver",
+        "/v2/models/adder/infer",
+        TENSOR,
+        r'"data":\s*\[(\d+)\]',
+        ".venv-mlserver",
+    ),
     System("Ray Serve", "ray_serve"),
     System("BentoML, started anew", "bentoml"),
 )
