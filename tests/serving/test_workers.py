@@ -115,6 +115,19 @@ def test_a_request_that_waits_too_long_is_refused(narrow: RunningServer, package
         assert long.result().status_code == 200
 
 
+def test_nothing_is_begun_for_clients_that_are_gone(start: Start, packages: Packages) -> None:
+    server = start(access_log=True)
+    server.deployed(packages.make("left", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.ask, "left", {"seconds": 2})
+        until(lambda: server.logged(message="at work"))
+        with pytest.raises(requests.Timeout):
+            requests.post(f"{server.requests}/left", json={"end": "kill"}, timeout=0.2)
+        until(lambda: server.logged(message="answered", model="left", status=499))
+        process = long.result().json()["process"]
+    assert server.ask("left").json()["process"] == process  # what its client has left would have ended it
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_the_server(start: Start, packages: Packages, number: signal.Signals) -> None:
     server = start(workers=2)

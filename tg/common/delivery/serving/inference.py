@@ -37,7 +37,7 @@ from .bodies import BadBody, body_of
 from .deployer import Deployer, Refused
 from .failures import exception_handlers
 from .frames import JSON_CALL, TENSOR_CALL
-from .gateway import Gateway, NotServed
+from .gateway import ClientLeft, Gateway, NotServed
 from .openapi import documentation_files, documentation_page, openapi_of
 from .pool import Overloaded, TookTooLong
 from .registry import Registry, State
@@ -149,7 +149,9 @@ class _Call:
             request = Request(self._kind, body, self._facts(headers, request_id))
             pinned = version or headers.get(b"x-tg-version", b"").decode("latin-1") or None
             key = headers.get(b"x-tg-key", b"").decode("latin-1")
-            frame, version = await self._gateway.answer(name, request, version=pinned, key=key)
+            frame, version = await self._gateway.answer(name, request, version=pinned, key=key, left=receive)
+        except ClientLeft:
+            return self._note(name, version, request_id, 499, started)
         except (Refused, BadBody, NotServed, Overloaded, TookTooLong, WorkerEnded) as error:
             status = _status_of(error)
             if status == 401:

@@ -95,6 +95,10 @@ class Pool:
             self._waiting.append(_Waiting(request, answer, self._loop.time() + self._limits.waiting_seconds))
         return answer
 
+    def drop_those_left(self) -> None:
+        """Give the places of requests that nobody waits for any more to others."""
+        self._waiting = deque(one for one in self._waiting if not one.answer.done())
+
     @property
     def waiting(self) -> int:
         """How many requests have no worker yet."""
