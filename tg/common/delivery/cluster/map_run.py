@@ -1,0 +1,273 @@
+"""A map on a cluster: one result for each item, in order, however often workers end meanwhile."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..execution.log_lines import LogLines
+from ..execution.results import ResultReader
+from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
+from .answer import Answer
+from .batches import Batch, Batches
+from .engine import Engine, TaskLost, Ticket
+from .order import Order
+from .parcel import Parcel
+from .progress import Progress
+
+__all__ = ["MapRun", "Outcome"]
+
+_UNDER_WAY = 8
+"""Batches that are submitted, for each task that the cluster runs at a time: it is never to wait for us."""
+
+_OUTSTANDING = 24
+"""The same, with those that are done and whose results nobody has taken."""
+
+_LOOK_EVERY = 64
+_IN_MEMORY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an item: its result, in classes of the local `tg`, or the error; and what was logged for it."""
+
+    index: int
+    value: Any = None
+    error: ItemFailed | None = None
+    log: str = ""
+
+    def result(self) -> Any:
+        """The result. Raises `ItemFailed`."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class MapRun:
+    """The job of a package at work on many items. Results come in the order of the items, each once.
+
+    It goes forward while its results are taken: then items are taken, at most some dozen batches ahead. `wait` and `result`
+    take all. A context manager, and an iterable of results; leaving it, or `cancel`, ends what is under way.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        parcel: Parcel,
+        order: Order,
+        items: Iterable[Any],
+        *,
+        batch_size: int | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        self.id = order.run_id
+        self.failures: dict[int, ItemFailed] = {}
+        self._engine = engine
+        self._parcel = parcel
+        self._order = order
+        facts = parcel.facts
+        self._reader = ResultReader(facts.module_name, facts.requirements(), facts.roots)
+        self._batches = Batches(items, batch_size)
+        self._under_way: dict[Ticket, Batch] = {}
+        self._ready: dict[int, Outcome] = {}
+        self._again: list[Batch] = []
+        self._given = 0
+        self._state: Literal["running", "succeeded", "failed", "cancelled"] = "running"
+        self._log = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 closed in `close`
+        self._outcomes = self._all_outcomes()
+        self._kept: list[Outcome] = []
+        total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
+        self._progress = Progress(f"{order.module_name} on {engine.name}", total, shown=progress)
+        self._fill()
+
+    def __repr__(self) -> str:
+        return f"<MapRun {self.id}: {self.state}, {self._given} results given>"
+
+    def __enter__(self) -> MapRun:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.cancel()
+        self._log.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.results()
+
+    @property
+    def state(self) -> str:
+        """`running`, `succeeded`, `failed` or `cancelled`; it is running until all results were taken."""
+        return self._state
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What came of each item, in order, failures among the others.
+
+        Raises `JobFailed` when the job cannot be loaded, and what is wrong with all of it: `DependencyProblem`,
+        `UntrustedPackage`, `RunCancelled`.
+        """
+        yield from self._kept
+        self._kept = []
+        yield from self._outcomes
+
+    def results(self) -> Iterator[Any]:
+        """The results in order. Raises `ItemFailed` when it comes to an item that failed, and then what `outcomes` raises.
+
+        Going on with `results()` or `outcomes()` afterwards gives those of the items that follow.
+        """
+        for outcome in self.outcomes():
+            yield outcome.result()
+
+    def result(self) -> list[Any]:
+        """All results, as a list. Raises `ItemFailed` for the first that failed, when all others have come."""
+        outcomes = list(self.outcomes())
+        return [outcome.result() for outcome in outcomes]
+
+    def wait(self) -> int:
+        """Wait for the end, and return 0, or 1 when items failed. The outcomes are kept in memory."""
+        for outcome in self._outcomes:
+            self._kept.append(outcome)
+        return int(self._state != "succeeded")
+
+    def logs(self) -> Iterator[str]:
+        """The lines of all tasks whose results have come so far, task by task."""
+        position, lines = 0, LogLines()
+        while True:
+            self._log.seek(position)
+            chunk = self._log.read(1 << 16)
+            self._log.seek(0, 2)
+            if not chunk:
+                break
+            position += len(chunk)
+            yield from lines.add(chunk)
+        yield from lines.rest()
+
+    def cancel(self) -> None:
+        """End it: what waits on the cluster is dropped, what runs is asked to stop. Does nothing to one that has ended."""
+        if self._state == "running":
+            self._end("cancelled")
+
+    def _all_outcomes(self) -> Iterator[Outcome]:
+        """Each outcome in turn. What is raised ends the run."""
+        try:
+            while True:
+                if self._state == "cancelled":
+                    raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
+                if self._given in self._ready:
+                    outcome = self._ready.pop(self._given)
+                    self._given += 1
+                    if outcome.error is not None:
+                        self.failures[outcome.index] = outcome.error
+                    yield outcome
+                    if self._given % _LOOK_EVERY == 0 and self._under_way:  # whoever takes the results may be slow
+                        self._take_in(0)
+                        self._fill()
+                    continue
+                self._fill()
+                if self._given in self._ready:  # an item that cannot be sent
+                    continue
+                if not self._under_way:
+                    break
+                self._take_in(None)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            if self._state == "running":
+                self._end("failed")
+            raise
+        if self._state == "running":
+            self._end("failed" if self.failures else "succeeded")
+
+    def _fill(self) -> None:
+        """Submit as many batches as there is room for."""
+        if self._batches.is_exhausted and not self._again:
+            return
+        slots = self._engine.slots()
+        new, self._again = self._again, []
+        while (
+            len(self._under_way) + len(new) < _UNDER_WAY * slots
+            and self._batches.taken - self._given < _OUTSTANDING * slots * self._batches.size
+        ):
+            batch = self._batches.next()
+            if batch is None:
+                break
+            new.append(batch)
+        self._submit(new)
+
+    def _submit(self, batches: list[Batch]) -> None:
+        for index, failure in self._batches.unsent.items():
+            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
+        self._batches.unsent.clear()
+        if batches:
+            tickets = self._engine.submit(self._order, [one.data for one in batches], self._order.run_id)
+            self._under_way.update(zip(tickets, batches, strict=True))
+
+    def _take_in(self, timeout_seconds: float | None) -> None:
+        """Wait for batches to come back, and take them in."""
+        for ticket, came in self._engine.wait(self._under_way, timeout_seconds).items():
+            batch = self._under_way.pop(ticket)
+            if isinstance(came, TaskLost):
+                said = f"workers ended while they had it ({came})"
+                self._divide(batch, {"type": "WorkerEnded", "message": said, "traceback": ""})
+            else:
+                self._take_answer(batch, Answer.of_bytes(came))
+
+    def _take_answer(self, batch: Batch, answer: Answer) -> None:
+        error = answer.error()
+        if error is not None:
+            raise error
+        if answer.given_up:
+            raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
+        if answer.unloadable is not None:
+            failure = answer.unloadable
+            raise JobFailed(
+                f"the job of {self._order.module_name} cannot be loaded on {answer.worker}: it raised {failure['type']}: "
+                f"{failure['message']}\n\n{failure['traceback']}",
+                run_id=self.id,
+                exit_code=1,
+                error_type=failure["type"],
+                traceback=failure["traceback"],
+            )
+        if answer.unreadable is not None:
+            self._divide(batch, answer.unreadable)
+            return
+        self._batches.took(batch, answer.seconds)
+        results = iter(self._reader.read(io.BytesIO(answer.results)))
+        logs: dict[int, str] = {}
+        for place, text in answer.logs:
+            logs[place] = logs.get(place, "") + text
+            self._log.write(text.encode("utf-8", "backslashreplace"))
+        for place, index in enumerate(batch.indices):
+            log = logs.get(place, "")
+            if place in answer.failures:
+                failure = answer.failures[place]
+                self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "raised"), log=log)
+            else:
+                self._ready[index] = Outcome(index, next(results), log=log)
+        self._progress.advance(len(batch.indices))
+
+    def _divide(self, batch: Batch, failure: Mapping[str, str]) -> None:
+        """A batch of which nothing came is divided, until the item that is the reason is alone."""
+        if len(batch.indices) > 1:
+            self._again += batch.divided()
+        else:
+            index = batch.indices[0]
+            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "failed:"))
+
+    def _item_failed(self, index: int, failure: Mapping[str, str], verb: str) -> ItemFailed:
+        said = f"\n\n{failure['traceback']}" if failure["traceback"] else ""
+        return ItemFailed(
+            f"item {index} of the run {self.id} of {self._order.module_name} {verb} {failure['type']}: {failure['message']}{said}",
+            index=index,
+            run_id=self.id,
+            error_type=failure["type"],
+            traceback=failure["traceback"],
+        )
+
+    def _end(self, state: Literal["succeeded", "failed", "cancelled"]) -> None:
+        self._state = state
+        under_way, self._under_way = list(self._under_way), {}
+        if under_way:
+            self._engine.cancel(under_way)
+        self._progress.close()
