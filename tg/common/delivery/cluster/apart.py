@@ -49,7 +49,7 @@ def work_apart(
     package: InstalledPackage,
     *,
     wanted: Callable[[], bool] | None,
-    tell: Callable[[str], None] | None,
+    tell: Callable[[str], None],
 ) -> bytes:
     """See `work`. Raises `DependencyProblem` when the requirements cannot be had together, `WorkerEnded`, `GivenUp`."""
     process = _process_for(package)
@@ -92,7 +92,7 @@ class _Process:
         order: Order,
         items: bytes,
         wanted: Callable[[], bool] | None,
-        tell: Callable[[str], None] | None,
+        tell: Callable[[str], None],
     ) -> bytes:
         """Have it do an order."""
         stdin = self._popen.stdin
@@ -108,8 +108,7 @@ class _Process:
                 data = self._exactly(length)
                 if kind == ANSWER:
                     return data
-                if tell is not None:
-                    tell(data.decode("utf-8", "replace"))
+                tell(data.decode("utf-8", "replace"))
         except (BrokenPipeError, EOFError):
             code = self._popen.wait()
             raise WorkerEnded(

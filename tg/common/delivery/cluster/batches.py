@@ -25,11 +25,14 @@ _MOST_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """Items that are sent together: the index of each, a pickle of the list of them, and they themselves."""
+    """Items that are sent together: the index of each, a pickle of the list of them, and they themselves.
+
+    Whoever comes back to a run that was detached has only the indices.
+    """
 
     indices: Sequence[int]
-    data: bytes
-    items: Sequence[Any]
+    data: bytes = b""
+    items: Sequence[Any] = ()
 
     def divided(self) -> list[Batch]:
         """Two halves of it."""

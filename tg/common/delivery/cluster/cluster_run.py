@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..execution.log_lines import LogLines
@@ -11,38 +12,63 @@ from ..execution.results import ResultReader
 from ..runtime.errors import JobFailed, OutOfMemory, RunCancelled, RunFailed
 from .answer import Answer
 from .engine import Engine, TaskLost, Ticket
+from .order import Order
+from .parcel import Parcel
 
 __all__ = ["ClusterRun", "RunFacts"]
 
+_LOOK_SECONDS = 0.1
+_TERMINATED = 128 + 15
+_KILLED = 128 + 9
 
+
+@dataclass(frozen=True)
 class RunFacts:
-    """What is known of the package of a run, also by one who comes back to it: its UID, what it requires, its roots."""
+    """What is known of a run, also by whoever comes back to it: its order, what its package requires, its roots.
 
-    def __init__(self, module_name: str, requirements: list[str], roots: tuple[str, ...]) -> None:
-        self.module_name = module_name
-        self.requirements = requirements
-        self.roots = roots
+    `sizes` are those of the batches of a map that was detached; nothing for a job that runs once.
+    """
+
+    order: Order
+    requirements: tuple[str, ...]
+    sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, order: Order, parcel: Parcel, sizes: Sequence[int] = ()) -> RunFacts:
+        """Those of a run that is about to be started."""
+        return cls(order, tuple(parcel.facts.requirements()), tuple(sizes))
+
+    def to_json(self) -> dict[str, Any]:
+        """They, as a cluster keeps them."""
+        return {
+            "order": self.order.to_bytes().decode(),
+            "requirements": list(self.requirements),
+            "sizes": list(self.sizes),
+        }
+
+    @classmethod
+    def of_json(cls, found: Mapping[str, Any]) -> RunFacts:
+        """Read back what `to_json` gave."""
+        return cls(Order.of_bytes(found["order"].encode()), tuple(found["requirements"]), tuple(found["sizes"]))
+
+    def reader(self) -> ResultReader:
+        """What reads results of this run."""
+        return ResultReader(self.order.module_name, self.requirements, self.order.roots)
 
 
 class ClusterRun:
-    """A task that runs, or has run, the job of a package. See `Run` for what is common to all runs."""
+    """A task that runs, or has run, the job of a package. See `Run` for what is common to all runs.
 
-    def __init__(
-        self,
-        run_id: str,
-        engine: Engine,
-        ticket: Ticket,
-        facts: RunFacts,
-        said: Callable[[int], tuple[int, str]],
-    ) -> None:
-        """`said` gives what was said from a position on, live, and the next position; the answer has all of it in the end."""
-        self.id = run_id
+    It goes on when this process ends. The cluster keeps what came of it until the result was taken.
+    """
+
+    def __init__(self, engine: Engine, facts: RunFacts, tickets: Sequence[Ticket], *, cancelled: bool = False) -> None:
+        self.id = facts.order.run_id
         self._engine = engine
-        self._ticket = ticket
+        self._tickets = tickets
         self._facts = facts
-        self._said = said
         self._came: Answer | TaskLost | None = None
-        self._is_cancelled = False
+        self._is_cancelled = cancelled
 
     def __repr__(self) -> str:
         return f"<ClusterRun {self.id}: {self.state}>"
@@ -77,10 +103,11 @@ class ClusterRun:
                 whole = "".join(text for _, text in self._came.logs)
                 yield from lines.add(whole[position:].encode("utf-8", "backslashreplace"))
                 break
-            position, text = self._said(position)
-            yield from lines.add(text.encode("utf-8", "backslashreplace"))
             if self._came is not None or self._is_cancelled:
                 break
+            text = self._engine.said(self.id, self._tickets[0], position)
+            position += len(text)
+            yield from lines.add(text.encode("utf-8", "backslashreplace"))
         yield from lines.rest()
 
     def wait(self) -> int:
@@ -91,7 +118,7 @@ class ClusterRun:
 
     def result(self) -> Any:
         """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none."""
-        name = self._facts.module_name
+        name = self._facts.order.module_name
         run: dict[str, Any] = {"run_id": self.id, "exit_code": self.wait()}
         if self._is_cancelled:
             raise RunCancelled(f"the run {self.id} of {name} was cancelled.", **run)
@@ -105,8 +132,9 @@ class ClusterRun:
             raise error
         failure = self._came.failures.get(0)
         if failure is None:
-            reader = ResultReader(name, self._facts.requirements, self._facts.roots)
-            return reader.read(io.BytesIO(self._came.results))[0]
+            result = self._facts.reader().read(io.BytesIO(self._came.results))[0]
+            self._engine.forget(self.id)
+            return result
         if failure["type"] == "MemoryError":
             raise OutOfMemory(f"{name} took more memory than there is for it: {failure['message']}", **run)
         raise JobFailed(
@@ -121,11 +149,11 @@ class ClusterRun:
         self._look(0)
         if self._came is None and not self._is_cancelled:
             self._is_cancelled = True
-            self._engine.cancel([self._ticket])
+            self._engine.cancel(self.id, self._tickets)
 
     def _look(self, timeout_seconds: float | None) -> None:
         if self._came is None and not self._is_cancelled:
-            for came in self._engine.wait([self._ticket], timeout_seconds).values():
+            for came in self._engine.wait(self._tickets, timeout_seconds).values():
                 self._came = came if isinstance(came, TaskLost) else Answer.of_bytes(came)
 
     def _code(self) -> int | None:
@@ -139,8 +167,3 @@ class ClusterRun:
             self._is_cancelled = True
             return _TERMINATED
         return int(self._came.problem is not None or bool(self._came.failures))
-
-
-_LOOK_SECONDS = 0.1
-_TERMINATED = 128 + 15
-_KILLED = 128 + 9

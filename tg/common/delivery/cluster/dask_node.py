@@ -12,10 +12,10 @@ from typing import Any
 from ...locations import Loc
 from ..runtime.errors import ClusterProblem
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, unfinished_folder
-from . import node
+from . import node, task_output
 from .order import Order
 
-__all__ = ["CHUNK_BYTES", "keep", "kept_bytes", "lacking", "task"]
+__all__ = ["CHUNK_BYTES", "keep", "kept_bytes", "lacking", "said", "task", "worker_of"]
 
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -41,13 +41,23 @@ def task(order_data: bytes, items: bytes) -> bytes:
         items,
         fetch=lambda: _from_scheduler(worker, order),
         wanted=wanted,
-        tell=None if order.method else _Teller(worker, order.run_id),
     )
 
 
 def lacking(requirements: list[str], module_name: str) -> list[str]:
     """See `node.lacking`."""
     return node.lacking(requirements, module_name)
+
+
+def said(run_id: str, position: int) -> str:
+    """See `task_output.said`."""
+    return task_output.said(run_id, position)
+
+
+def worker_of(key: str, dask_scheduler: Any = None) -> str | None:
+    """The address of the worker that has a task at the moment; for the scheduler."""
+    state = dask_scheduler.tasks.get(key)
+    return state.processing_on.address if state is not None and state.processing_on is not None else None
 
 
 def keep(seal: str, offset: int, data: bytes, size: int) -> bool:
@@ -99,20 +109,3 @@ def _from_scheduler(worker: Any, order: Order) -> Iterator[bytes]:
         yield data
         if len(data) < CHUNK_BYTES:
             return
-
-
-class _Teller:
-    """Tells the scheduler what a task says, line by line, each with its place in the whole."""
-
-    def __init__(self, worker: Any, run_id: str) -> None:
-        self._worker = worker
-        self._topic = run_id
-        self._position = 0
-        self._line = ""
-
-    def __call__(self, text: str) -> None:
-        self._line += text
-        if "\n" in text:
-            self._worker.log_event(self._topic, [self._position, self._line])
-            self._position += len(self._line)
-            self._line = ""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..execution.log_lines import LogLines
-from ..execution.results import ResultReader
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
 from .answer import Answer
 from .batches import Batch, Batches
+from .cluster_run import RunFacts
 from .engine import Engine, TaskLost, Ticket
-from .order import Order
-from .parcel import Parcel
 from .progress import Progress
 
 __all__ = ["MapRun", "Outcome"]
@@ -50,37 +48,39 @@ class MapRun:
     """The job of a package at work on many items. Results come in the order of the items, each once.
 
     It goes forward while its results are taken: then items are taken, at most some dozen batches ahead. `wait` and `result`
-    take all. A context manager, and an iterable of results; leaving it, or `cancel`, ends what is under way.
+    take all. A context manager, and an iterable of results; leaving it, or `cancel`, ends what is under way. One that was
+    detached is wholly on the cluster, and goes on until it is cancelled; what came of it is kept there until all was taken.
     """
 
     def __init__(
         self,
         engine: Engine,
-        parcel: Parcel,
-        order: Order,
-        items: Iterable[Any],
+        facts: RunFacts,
+        batches: Batches,
         *,
-        batch_size: int | None = None,
+        total: int | None = None,
+        under_way: Mapping[Ticket, Batch] | None = None,
+        cancelled: bool = False,
         progress: bool | None = None,
     ) -> None:
-        self.id = order.run_id
+        """`total` is the number of items, where it is known; `under_way`: what was submitted already, of a detached one."""
+        self.id = facts.order.run_id
         self.failures: dict[int, ItemFailed] = {}
+        """The errors of the items that failed, among those whose outcomes were taken, by index."""
         self._engine = engine
-        self._parcel = parcel
-        self._order = order
-        facts = parcel.facts
-        self._reader = ResultReader(facts.module_name, facts.requirements(), facts.roots)
-        self._batches = Batches(items, batch_size)
-        self._under_way: dict[Ticket, Batch] = {}
+        self._order = facts.order
+        self._reader = facts.reader()
+        self._batches = batches
+        self._is_detached = under_way is not None
+        self._under_way = dict(under_way or {})
         self._ready: dict[int, Outcome] = {}
         self._again: list[Batch] = []
         self._given = 0
-        self._state: Literal["running", "succeeded", "failed", "cancelled"] = "running"
-        self._log = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 closed in `close`
+        self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
+        self._log = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 closed with the run
         self._outcomes = self._all_outcomes()
         self._kept: list[Outcome] = []
-        total = len(items) if hasattr(items, "__len__") else None  # type: ignore[arg-type]
-        self._progress = Progress(f"{order.module_name} on {engine.name}", total, shown=progress)
+        self._progress = Progress(f"{self.id} on {engine.name}", total, shown=progress)
         self._fill()
 
     def __repr__(self) -> str:
@@ -90,8 +90,9 @@ class MapRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.cancel()
-        self._log.close()
+        if not self._is_detached:
+            self.cancel()
+        self._progress.close()
 
     def __iter__(self) -> Iterator[Any]:
         return self.results()
@@ -178,6 +179,8 @@ class MapRun:
             raise
         if self._state == "running":
             self._end("failed" if self.failures else "succeeded")
+            if self._is_detached:
+                self._engine.forget(self.id)
 
     def _fill(self) -> None:
         """Submit as many batches as there is room for."""
@@ -200,7 +203,7 @@ class MapRun:
             self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
         self._batches.unsent.clear()
         if batches:
-            tickets = self._engine.submit(self._order, [one.data for one in batches], self._order.run_id)
+            tickets = self._engine.submit(self._order, [one.data for one in batches])
             self._under_way.update(zip(tickets, batches, strict=True))
 
     def _take_in(self, timeout_seconds: float | None) -> None:
@@ -249,10 +252,10 @@ class MapRun:
 
     def _divide(self, batch: Batch, failure: Mapping[str, str]) -> None:
         """A batch of which nothing came is divided, until the item that is the reason is alone."""
-        if len(batch.indices) > 1:
+        if len(batch.items) > 1:
             self._again += batch.divided()
-        else:
-            index = batch.indices[0]
+            return
+        for index in batch.indices:  # one, unless the items are with somebody else
             self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "failed:"))
 
     def _item_failed(self, index: int, failure: Mapping[str, str], verb: str) -> ItemFailed:
@@ -269,5 +272,5 @@ class MapRun:
         self._state = state
         under_way, self._under_way = list(self._under_way), {}
         if under_way:
-            self._engine.cancel(under_way)
+            self._engine.cancel(self.id, under_way)
         self._progress.close()

@@ -41,10 +41,10 @@ def work(
     """
     order = Order.of_bytes(order_data)
     where = socket.gethostname()
-    with TaskOutput(tell) as output:
+    with TaskOutput(order.run_id, tell) as output:
         try:
             if order.isolated:
-                return work_apart(order, items, installed(order.seal, fetch), wanted=wanted, tell=tell)
+                return work_apart(order, items, installed(order.seal, fetch), wanted=wanted, tell=output.add)
             with giving_up(wanted), _versions.using(order.seal, fetch) as version:
                 return _done(order, items, version, output, where).to_bytes()
         except GivenUp:

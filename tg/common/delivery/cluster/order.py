@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
-__all__ = ["Order"]
+__all__ = ["RUN_ID", "Order"]
+
+RUN_ID = re.compile(r"[a-z0-9_]+-[0-9a-f]{8}")
+"""What the id of a run looks like: the UID of its package, and something that no other has."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from ...logger import LineFormatter, program_has_handlers
 
-__all__ = ["TaskOutput"]
+__all__ = ["TaskOutput", "said"]
 
 _LIMIT_CHARACTERS = 4 * 1024 * 1024
 _local = threading.local()
@@ -25,8 +25,10 @@ class TaskOutput:
     than 4 Mi characters is cut there, and that is said. Threads that the job starts are not heard, and write where the worker does.
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, name: str, tell: Callable[[str], None] | None = None) -> None:
+        """`name` is what `said` knows it by; `tell` hears everything as it comes."""
         self.place = -1
+        self._name = name
         self._tell = tell
         self._parts: list[tuple[int, str]] = []
         self._left = _LIMIT_CHARACTERS
@@ -34,10 +36,13 @@ class TaskOutput:
     def __enter__(self) -> TaskOutput:
         _install()
         _local.output = self
+        _running[self._name] = self
         return self
 
     def __exit__(self, *exception: object) -> None:
         _local.output = None
+        if _running.get(self._name) is self:
+            del _running[self._name]
 
     @property
     def logs(self) -> list[tuple[int, str]]:
@@ -60,6 +65,15 @@ class TaskOutput:
         self._parts.append((self.place, kept))
         if self._tell is not None:
             self._tell(kept)
+
+
+def said(name: str, position: int) -> str:
+    """What the task of that name, running in this process, has said so far, from a position on, in characters."""
+    output = _running.get(name)
+    return "" if output is None else "".join(text for _, text in list(output._parts))[position:]
+
+
+_running: dict[str, TaskOutput] = {}
 
 
 class _Stream(io.TextIOBase):
