@@ -134,6 +134,10 @@ class Store:
             )
         return max(named, key=lambda package: package.installed_at, default=None)
 
+    def of_seal(self, seal: str) -> InstalledPackage | None:
+        """The package with this digest, if it is there."""
+        return self._installed(self.root / seal)
+
     def remove(self, package: InstalledPackage) -> None:
         """Take a package out of the store: in one step out of sight, then off the disk."""
         with storing(f"{package.module_name} cannot be removed", self.root), unfinished_folder(self.root) as gone:
