@@ -24,6 +24,7 @@ ROOMS = [
     "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
+    "common.delivery.inspection",
     "common.delivery.execution",
     "common.delivery.cluster",
     "common.delivery.serving",
@@ -61,6 +62,7 @@ AROUND = {
     "ray",
     "requests",
     "rich",
+    "typing_extensions",  # for type checkers alone, which bring it
     "urllib3",
     "uv",
 }

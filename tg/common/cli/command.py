@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect = verbs.add_parser("inspect", help="show what is in a package file, running nothing of it")
     inspect.add_argument("file", type=Path)
     inspect.add_argument("--json", action="store_true", help="for a program to read")
+    inspect.add_argument(
+        "--html", type=Path, nargs="?", const=False, metavar="OUT", help="as a page; NAME-VERSION.html unless given"
+    )
+    inspect.add_argument("--against", type=Path, metavar="OTHER", help="with --html: what differs from that package")
     inspect.set_defaults(call=_inspect)
 
     sign = verbs.add_parser("sign", help="sign a package file, in its place")
@@ -189,6 +193,11 @@ def _new_token(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
+    if arguments.html is not None:
+        from ..delivery.inspection.page import write_page
+
+        print(write_page(arguments.file, arguments.html or None, against=arguments.against))
+        return 0
     from ..delivery.delivery import inspect_package
 
     report = inspect_package(arguments.file)

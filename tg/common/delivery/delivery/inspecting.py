@@ -27,7 +27,7 @@ from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .wheel import RECORD_FILE, WheelReader
 
-__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package"]
+__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "byte_count", "inspect_package", "moment"]
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class PackageReport:
                 "key_id": signature.signer.key_id,
                 "fits": signature.fits,
                 "sequence": signature.manifest.sequence,
-                "created": _moment(signature.manifest.created),
-                "expires": signature.manifest.expires and _moment(signature.manifest.expires),
+                "created": moment(signature.manifest.created),
+                "expires": signature.manifest.expires and moment(signature.manifest.expires),
                 "platform": signature.manifest.platform,
             },
             "trusted": self.trusted,
@@ -167,7 +167,7 @@ class PackageReport:
     def _lines(self) -> Iterator[str]:
         facts = self.facts
         yield f"{facts.uid.name} {facts.uid.version}"
-        yield f"  file        {self.path} ({_bytes(self.size)})"
+        yield f"  file        {self.path} ({byte_count(self.size)})"
         yield f"  module      {facts.module_name}"
         yield f"  digest      {self.digest}"
         yield f"  content     sha256:{facts.content}"
@@ -189,8 +189,8 @@ class PackageReport:
         yield "resources"
         for resource in self.resources:
             count = len(resource.buffers)
-            buffers = f", and {count} buffer{'s' * (count > 1)} of {_bytes(sum(resource.buffers))}" if count else ""
-            yield f"  {resource.key} ({_bytes(resource.size)}{buffers})"
+            buffers = f", and {count} buffer{'s' * (count > 1)} of {byte_count(sum(resource.buffers))}" if count else ""
+            yield f"  {resource.key} ({byte_count(resource.size)}{buffers})"
             for reference in resource.references:
                 yield f"    {'!' if reference.is_marked else ' '} {_printable(str(reference))}{_WORDS[reference.home]}"
             if resource.problem:
@@ -215,9 +215,9 @@ class PackageReport:
             if self.signature.fits
             else (f"  signed      NOT by {_printable(named)}, though it says so")
         )
-        yield f"  sequence    {manifest.sequence}, of {_moment(manifest.created)}, on {_printable(manifest.platform)}"
+        yield f"  sequence    {manifest.sequence}, of {moment(manifest.created)}, on {_printable(manifest.platform)}"
         if manifest.expires is not None:
-            yield f"  expires     {_moment(manifest.expires)}"
+            yield f"  expires     {moment(manifest.expires)}"
 
 
 _WORDS = {
@@ -354,7 +354,8 @@ def _signature(envelope: bytes | None) -> Signature | None:
     return Signature(manifest, signer, read.is_signed_by(signer))
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """A time of a manifest, seconds since 1970, for a person."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -363,7 +364,8 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _bytes(count: int) -> str:
+def byte_count(count: int) -> str:
+    """A number of bytes for a person: `1.5 KiB`."""
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"

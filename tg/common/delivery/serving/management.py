@@ -32,6 +32,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from ..delivery.source_difference import files_of_folder, source_difference
 from ..delivery.storage import storing
 from ..runtime.whole_files import make_private_folder
 from .access import Access, Role
@@ -43,7 +44,6 @@ from .gateway import Gateway
 from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
 from .registry import Registry, State
 from .settings import ServerSettings
-from .source_difference import source_difference
 from .traffic import Traffic
 
 __all__ = ["management_application"]
@@ -244,7 +244,8 @@ class _Management:
             if version is None:
                 raise Refused(f"`{side}` names no version of {name}", status=404)
             folders.append(Path(version.folder))
-        return JsonResponse({"difference": source_difference(*folders)})
+        before, after = map(files_of_folder, folders)
+        return JsonResponse({"difference": "".join(map(str, source_difference(before, after)))})
 
 
 class _Deploy:
