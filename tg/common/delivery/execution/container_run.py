@@ -20,6 +20,7 @@ from ..images.labels import PREFIX
 from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
 from .container_logs import ContainerLogs
 from .outcome import Outcome
+from .run_card import run_card
 
 __all__ = ["ContainerRun", "RunLabels"]
 
@@ -96,6 +97,9 @@ class ContainerRun:
 
     def __repr__(self) -> str:
         return f"<ContainerRun {self.id}: {self._labels.module_name}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self, [("runs", self._labels.module_name), ("limits", self._labels.limits)])
 
     def __enter__(self) -> ContainerRun:
         return self

@@ -28,6 +28,7 @@ from ..runtime.errors import RunNotFound
 from ..runtime.whole_files import write_whole
 from .log_lines import LogLines
 from .outcome import Outcome
+from .run_card import run_card
 
 __all__ = ["Child", "ProcessRun", "RunFacts"]
 
@@ -105,6 +106,10 @@ class ProcessRun:
 
     def __repr__(self) -> str:
         return f"<ProcessRun {self.id} in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        facts = [("runs", self.facts.module_name), ("limits", self.facts.limits), ("lies in", self.folder)]
+        return run_card(self, facts)
 
     def __enter__(self) -> ProcessRun:
         return self
