@@ -97,6 +97,10 @@ class Containering:
         """Settings for an image of a package that was read."""
         return cls(built.name, _tag(built.version))
 
+    def __repr__(self) -> str:
+        made = "not made yet" if self.image is None else self.image.id
+        return f"<Containering {self.image_name}{f':{self.image_tag}' if self.image_tag else ''}: {made}>"
+
     def _repr_html_(self) -> str:
         image = self.image
         layers = image.layers if image is not None else ()

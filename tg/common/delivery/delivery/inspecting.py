@@ -165,6 +165,11 @@ class PackageReport:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def __repr__(self) -> str:
+        facts = self.facts
+        trusted = "trusted" if self.trusted else "not trusted"
+        return f"<PackageReport {facts.uid.name} {facts.uid.version}: {len(self.files)} files, {trusted}, {self.path}>"
+
     def _repr_html_(self) -> str:
         facts = self.facts
         shown = [

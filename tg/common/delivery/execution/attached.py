@@ -97,7 +97,11 @@ class AttachedRun:
         return f"<AttachedRun {self.id}>"
 
     def _repr_html_(self) -> str:
-        return run_card(self, [("runs", self._facts.module_name), ("in", "a thread of this process")])
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._facts.module_name), ("in", "a thread of this process")]
 
     def __enter__(self) -> AttachedRun:
         return self

@@ -99,7 +99,11 @@ class ContainerRun:
         return f"<ContainerRun {self.id}: {self._labels.module_name}>"
 
     def _repr_html_(self) -> str:
-        return run_card(self, [("runs", self._labels.module_name), ("limits", self._labels.limits)])
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._labels.module_name), ("limits", self._labels.limits)]
 
     def __enter__(self) -> ContainerRun:
         return self

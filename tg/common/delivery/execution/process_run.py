@@ -108,8 +108,11 @@ class ProcessRun:
         return f"<ProcessRun {self.id} in {self.folder}>"
 
     def _repr_html_(self) -> str:
-        facts = [("runs", self.facts.module_name), ("limits", self.facts.limits), ("lies in", self.folder)]
-        return run_card(self, facts)
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self.facts.module_name), ("limits", self.facts.limits), ("lies in", self.folder)]
 
     def __enter__(self) -> ProcessRun:
         return self

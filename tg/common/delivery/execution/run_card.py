@@ -15,7 +15,7 @@ __all__ = ["run_card"]
 
 
 def run_card(run: Run, facts: Iterable[tuple[str, object]] = (), *, lines: Iterable[str] = (), state: str = "") -> str:
-    """HTML of a run. `facts` are what its kind has to say, `lines` the last ones of its log.
+    """HTML of a run: what its kind has to say of it, then `facts`; `lines` are the last ones of its log.
 
     `state` is what is known of it already; else it is asked. A run that is gone is shown as that.
     """
@@ -25,4 +25,5 @@ def run_card(run: Run, facts: Iterable[tuple[str, object]] = (), *, lines: Itera
         asked = [("exit status", None if state == "running" else run.exit_code)]
     except DeliveryError as error:
         asked = [("gone", error)]
-    return card(type(run).__name__, run.id, [*facts, *asked], state=state, lines=lines)
+    own = getattr(run, "_shown", list)()
+    return card(type(run).__name__, run.id, [*own, *facts, *asked], state=state, lines=lines)
