@@ -74,6 +74,10 @@ clean: ## Remove all that make made: environments, caches, builds
 	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .venv-mlserver .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
+.PHONY: notebooks
+notebooks: .venv/.ready ## Run the notebooks of docs/ and keep what they print; they need a container engine
+	.venv/bin/python scripts/notebook
+
 # The environments: of the default Python, and one for each other. PYTHON= names the interpreter to make it with.
 .venv/.ready: $(SET_UP)
 	@scripts/setup .venv $(PYTHON)

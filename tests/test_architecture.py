@@ -48,6 +48,7 @@ SERVING = {
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
 AROUND = {
+    "IPython",
     "backports",
     "certifi",
     "cryptography",
@@ -66,7 +67,7 @@ AROUND = {
     "urllib3",
     "uv",
 }
-"""Distributions that are used around packages, never for making or loading one; imported in functions alone."""
+"""Distributions that are used around packages, never for making or loading one; imported in functions alone. IPython is the notebook's own."""
 
 
 def relative_imports(file: Path) -> list[tuple[int, str]]:

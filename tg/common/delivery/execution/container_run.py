@@ -21,6 +21,7 @@ from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
 from ..runtime.kinds import of_kind
 from .container_logs import ContainerLogs
 from .outcome import Outcome
+from .run_card import run_card
 
 if TYPE_CHECKING:
     from ..runtime.kinds import Kind
@@ -100,6 +101,13 @@ class ContainerRun:
 
     def __repr__(self) -> str:
         return f"<ContainerRun {self.id}: {self._labels.module_name}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._labels.module_name), ("limits", self._labels.limits)]
 
     def __enter__(self) -> ContainerRun:
         return self

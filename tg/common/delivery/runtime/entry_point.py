@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from . import resources
+from .card import card, size_of
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
 from .roots import Roots, local_prefix, roots_in
@@ -74,6 +75,19 @@ class EntryPoint:
 
     def __repr__(self) -> str:
         return f"<EntryPoint {self.module_name}: {self.name} {self.version} in {self.resources_location.parent}>"
+
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, f"{self.name} {self.version}", self._shown())
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        sizes = resources.sizes(self.resources_location)
+        return [
+            ("module", self.module_name),
+            ("source tree", f"{self.original_tg_import_path} is {self.tg_import_path} here"),
+            ("resources", [f"{name} ({size_of(size)})" for name, size in sizes.items()]),
+            ("lies in", self.resources_location.parent),
+        ]
 
     @property
     def resources(self) -> list[str]:
