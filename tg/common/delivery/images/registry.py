@@ -122,6 +122,11 @@ class Registry:
             )
         return digest
 
+    def check_access(self) -> None:
+        """Raise `RegistryProblem` when it does not answer, or does not let us in (distribution-spec, end-1)."""
+        response = self._connection.request("GET", "", scopes=())
+        self._connection.check(response, "ask it anything", {200})
+
     def tags(self, repository: str) -> list[str]:
         """All tags of a repository, in the registry's order."""
         found: list[str] = []
