@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass
 from types import TracebackType
 
-from ..delivery.runtime.errors import DeliveryError, RunFailed
+from ..delivery.runtime.errors import DeliveryError, JobFailed, RunFailed
 from .command import FAULT, REFUSED
 from .terminal import coloured, lines_and_columns
 
@@ -30,6 +31,11 @@ class Complaint:
     @classmethod
     def of(cls, error: Exception) -> Complaint:
         """What is to be said of an error: of delivery's own what they say, of others where they were raised."""
+        if isinstance(error, JobFailed):
+            # Its traceback is among the lines of the run, and comes with --traceback.
+            headline = str(error).partition("\n\n")[0]
+            place = _job_place(error.traceback, headline.partition(" ")[0])
+            return cls(error, f"{headline}{place}\nCorrect the job; --traceback shows the way to it.", JOB_FAILED)
         if isinstance(error, RunFailed):
             return cls(error, str(error), JOB_FAILED)
         if isinstance(error, DeliveryError):
@@ -70,6 +76,12 @@ def _place(trace: TracebackType | None) -> tuple[str, int]:
     theirs = [one for one in frames if not one.filename.startswith((_HERE, "<frozen"))]
     found = (theirs or frames)[-1:]
     return (found[0].filename, found[0].lineno or 0) if found else ("nowhere", 0)
+
+
+def _job_place(trace: str, module_name: str) -> str:
+    """The last line of a job's traceback that is in its package, by its path there."""
+    inside = re.findall(rf'^  File ".+/{re.escape(module_name)}/(.+)", line (\d+)', trace, re.MULTILINE)
+    return "\n  at {}:{}".format(*inside[-1]) if inside else ""
 
 
 def _one_screen(message: str) -> str:

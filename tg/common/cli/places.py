@@ -20,6 +20,7 @@ __all__ = [
     "add_limits",
     "add_place",
     "add_policy",
+    "containering_of",
     "executor_of",
     "place_of_run",
     "policy_of",
@@ -100,11 +101,8 @@ def policy_of(named: str | None) -> Any:
     return None if named is None else Policy.of_file(named)
 
 
-def executor_of(place: str, options: Namespace, package: Path | None = None) -> Executor:
-    """The executor of a place; `package` is the file that it is to run, where there is one already.
-
-    Raises `InvalidName` for a place that there is not, and for options that it does not know.
-    """
+def executor_of(place: str, options: Namespace) -> Executor:
+    """The executor of a place. Raises `InvalidName` for a place that there is not, and for options that it does not know."""
     kind = _kind(place)
     values = {name: getattr(options, name, None) for name in {one for known in _KINDS.values() for one in known}}
     odd = [name for name, value in values.items() if value not in (None, False, []) and name not in _KINDS[kind]]
@@ -141,8 +139,21 @@ def executor_of(place: str, options: Namespace, package: Path | None = None) -> 
         disk=values["disk"],
         network=not values["no_network"],
         keep=bool(values["keep"]),
-        containering=_containering(package, options),
     )
+
+
+def containering_of(package: Path, options: Namespace) -> Containering | None:
+    """The settings of the image of a package file, where options say some."""
+    names = {"base_image": "base_image", "system_package": "system_packages", "from_source": "from_source"}
+    given = {setting: value for option, setting in names.items() if (value := getattr(options, option, None))}
+    if not given:
+        return None
+    from ..delivery.delivery.containering import Containering
+
+    settings = Containering.from_package(package)
+    for setting, value in given.items():
+        setattr(settings, setting, value)
+    return settings
 
 
 def place_of_run(run_id: str) -> str:
@@ -160,20 +171,6 @@ def _kind(place: str) -> str:
         return "cluster"
     hint = f" For a server: ssh://{place}." if "@" in place or "." in place else ""
     raise InvalidName(f"there is no place {place!r} to run. There are {PLACES}.{hint}", given=place)
-
-
-def _containering(package: Path | None, options: Namespace) -> Containering | None:
-    """The settings of the image, where some were given."""
-    names = {"base_image": "base_image", "system_package": "system_packages", "from_source": "from_source"}
-    given = {setting: value for option, setting in names.items() if (value := getattr(options, option, None))}
-    if package is None or not given:
-        return None
-    from ..delivery.delivery.containering import Containering
-
-    settings = Containering.from_package(package)
-    for setting, value in given.items():
-        setattr(settings, setting, value)
-    return settings
 
 
 def _cluster(place: str, policy: Any) -> Executor:

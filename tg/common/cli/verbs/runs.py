@@ -9,11 +9,11 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...delivery.runtime.errors import InvalidName, RunCancelled
+from ...delivery.runtime.errors import InvalidName, RunCancelled, RunNotFound
 from ..bars import Bars
 from ..deliverable import add_settings, package_file_of, project_folder
 from ..log_handler import shown
-from ..places import add_image_settings, add_limits, add_place, add_policy, executor_of, place_of_run
+from ..places import add_image_settings, add_limits, add_place, add_policy, containering_of, executor_of, place_of_run
 from ..terminal import coloured, columns, moment
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ def _run(options: Namespace) -> int:
         raise InvalidName(
             "what runs attached is part of this process, and ends with it. Leave out --detach.", given=options.place
         )
+    executor: Any = executor_of(options.place, options)
     with shown(), Bars():
         file = package_file_of(options.package, options)
         _let_results_be_read()
-        executor: Any = executor_of(options.place, options, file)
+        settings = containering_of(file, options)
+        if settings is not None:
+            executor.containering = settings
         if not attached:
             run = executor.start(file)
     if attached:  # its job's lines, printed and logged, go where those of a program go
@@ -168,7 +171,13 @@ def _found(options: Namespace) -> Run:
     place = options.place or (place_of_run(options.id) if options.id else "process")
     executor: Any = executor_of(place, options)
     if options.id is not None:
-        return executor.find(options.id)  # type: ignore[no-any-return]
+        try:
+            return executor.find(options.id)  # type: ignore[no-any-return]
+        except RunNotFound as error:
+            where = "" if place == "process" else f" --in {place}"
+            raise RunNotFound(
+                f"{place} knows no run {options.id}. `tg runs{where}` lists those that are there."
+            ) from error
     runs = executor.runs() if hasattr(executor, "runs") else []
     if not runs:
         raise InvalidName(f"there are no runs in {place}. Name the id of one, and where it is with --in.", given=place)
