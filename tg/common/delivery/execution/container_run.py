@@ -116,6 +116,17 @@ class ContainerRun:
         """The container goes on; the connection is the executor's."""
 
     @property
+    def module_name(self) -> str:
+        """The UID of the package that it runs."""
+        return self._labels.module_name
+
+    @property
+    def started_at(self) -> float:
+        """When its container was made, in seconds since 1970."""
+        made = (self._ended or self._inspected())["Created"]
+        return datetime.strptime(made[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+
+    @property
     def state(self) -> str:
         """`running`, `succeeded`, `failed` or `cancelled`, as it is now."""
         return self._outcome().state
@@ -131,8 +142,7 @@ class ContainerRun:
         found = self._ended or self._inspected()
         if found["State"]["Status"] not in ("created", "configured"):
             return False
-        made = datetime.strptime(found["Created"][:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-        return (datetime.now(timezone.utc) - made).total_seconds() > _STARTING_SECONDS
+        return time.time() - self.started_at > _STARTING_SECONDS
 
     def logs(self) -> Iterator[str]:
         """All lines from the first on, live; see `Run.logs`. Goes on after a lost connection, where it was."""

@@ -125,6 +125,16 @@ class ProcessRun:
         """The process goes on; there is nothing to close."""
 
     @property
+    def module_name(self) -> str:
+        """The UID of the package that it runs."""
+        return self.facts.module_name
+
+    @property
+    def started_at(self) -> float:
+        """When it was started, in seconds since 1970."""
+        return self.facts.started_at
+
+    @property
     def state(self) -> str:
         """`running`, `succeeded`, `failed` or `cancelled`, as it is now."""
         return self._outcome().state
