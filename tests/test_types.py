@@ -32,7 +32,10 @@ def user(tmp_path_factory: pytest.TempPathFactory, our_wheel: Path) -> Path:
 def test_mypy_says_what_each_expression_is(user: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", user / "cache"]
     checked = subprocess.run(
-        [*command, "--python-executable", user / "venv/bin/python", "."], cwd=user / "programs", capture_output=True, text=True
+        [*command, "--python-executable", user / "venv/bin/python", "."],
+        cwd=user / "programs",
+        capture_output=True,
+        text=True,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert f"in {len(list(PROGRAMS.glob('*.py')))} source files" in checked.stdout

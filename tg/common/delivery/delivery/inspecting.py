@@ -14,6 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from os import PathLike
 from pathlib import Path
 
+from ..runtime.card import card, size_of
 from ..runtime.errors import PackageRejected, TrustProblem
 from ..runtime.roots import Roots
 from ..trust.envelope import Envelope
@@ -27,7 +28,7 @@ from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .wheel import RECORD_FILE, WheelReader
 
-__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "byte_count", "inspect_package", "moment"]
+__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package", "moment"]
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,32 @@ class PackageReport:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def __repr__(self) -> str:
+        facts = self.facts
+        trusted = "trusted" if self.trusted else "not trusted"
+        return f"<PackageReport {facts.uid.name} {facts.uid.version}: {len(self.files)} files, {trusted}, {self.path}>"
+
+    def _repr_html_(self) -> str:
+        facts = self.facts
+        shown = [
+            ("file", f"{self.path} ({size_of(self.size)})"),
+            ("module", facts.module_name),
+            ("digest", self.digest),
+            ("python", f"{facts.requires_python}, made with {facts.built_with}"),
+            ("signed", [line[len("  signed") :].strip() for line in self._signature_lines()][:1]),
+            ("trusted" if self.trusted else "NOT TRUSTED", self.verdict),
+            ("dependencies", facts.requirements() or "none"),
+            ("locked for", self.locks),
+            ("resources", [f"{one.key} ({size_of(one.size + sum(one.buffers))})" for one in self.resources]),
+            ("source", f"{len(self.files)} files in all"),
+            ("marked", self.marked),
+        ]
+        return card("package", f"{facts.uid.name} {facts.uid.version}", shown)
+
     def _lines(self) -> Iterator[str]:
         facts = self.facts
         yield f"{facts.uid.name} {facts.uid.version}"
-        yield f"  file        {self.path} ({byte_count(self.size)})"
+        yield f"  file        {self.path} ({size_of(self.size)})"
         yield f"  module      {facts.module_name}"
         yield f"  digest      {self.digest}"
         yield f"  content     sha256:{facts.content}"
@@ -189,8 +212,8 @@ class PackageReport:
         yield "resources"
         for resource in self.resources:
             count = len(resource.buffers)
-            buffers = f", and {count} buffer{'s' * (count > 1)} of {byte_count(sum(resource.buffers))}" if count else ""
-            yield f"  {resource.key} ({byte_count(resource.size)}{buffers})"
+            buffers = f", and {count} buffer{'s' * (count > 1)} of {size_of(sum(resource.buffers))}" if count else ""
+            yield f"  {resource.key} ({size_of(resource.size)}{buffers})"
             for reference in resource.references:
                 yield f"    {'!' if reference.is_marked else ' '} {_printable(str(reference))}{_WORDS[reference.home]}"
             if resource.problem:
@@ -362,12 +385,3 @@ def moment(seconds: int) -> str:
 def _printable(text: str) -> str:
     """What a file says of itself, without the codes that a terminal would obey."""
     return text if text.isprintable() else ascii(text)
-
-
-def byte_count(count: int) -> str:
-    """A number of bytes for a person: `1.5 KiB`."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024  # type: ignore[assignment]
-    return f"{count:,.1f} GiB"

@@ -24,6 +24,7 @@ from ..runtime.running import failure_of, pickle_result, run_job
 from .log_lines import LogLines
 from .package_file import package_file
 from .results import read_result
+from .run_card import run_card
 from .values import Values
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ class AttachedRun:
 
     def __repr__(self) -> str:
         return f"<AttachedRun {self.id}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._facts.module_name), ("in", "a thread of this process")]
 
     def __enter__(self) -> AttachedRun:
         return self

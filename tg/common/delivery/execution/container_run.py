@@ -21,6 +21,7 @@ from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
 from ..runtime.kinds import of_kind
 from .container_logs import ContainerLogs
 from .outcome import Outcome
+from .run_card import run_card
 
 if TYPE_CHECKING:
     from ..runtime.kinds import Kind
@@ -101,11 +102,29 @@ class ContainerRun:
     def __repr__(self) -> str:
         return f"<ContainerRun {self.id}: {self._labels.module_name}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._labels.module_name), ("limits", self._labels.limits)]
+
     def __enter__(self) -> ContainerRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """The container goes on; the connection is the executor's."""
+
+    @property
+    def module_name(self) -> str:
+        """The UID of the package that it runs."""
+        return self._labels.module_name
+
+    @property
+    def started_at(self) -> float:
+        """When its container was made, in seconds since 1970."""
+        made = (self._ended or self._inspected())["Created"]
+        return datetime.strptime(made[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
 
     @property
     def state(self) -> str:
@@ -123,8 +142,7 @@ class ContainerRun:
         found = self._ended or self._inspected()
         if found["State"]["Status"] not in ("created", "configured"):
             return False
-        made = datetime.strptime(found["Created"][:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-        return (datetime.now(timezone.utc) - made).total_seconds() > _STARTING_SECONDS
+        return time.time() - self.started_at > _STARTING_SECONDS
 
     def logs(self) -> Iterator[str]:
         """All lines from the first on, live; see `Run.logs`. Goes on after a lost connection, where it was."""

@@ -29,6 +29,7 @@ from ..runtime.kinds import of_kind
 from ..runtime.whole_files import write_whole
 from .log_lines import LogLines
 from .outcome import Outcome
+from .run_card import run_card
 
 if TYPE_CHECKING:
     from ..runtime.kinds import Kind
@@ -110,11 +111,28 @@ class ProcessRun:
     def __repr__(self) -> str:
         return f"<ProcessRun {self.id} in {self.folder}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self.facts.module_name), ("limits", self.facts.limits), ("lies in", self.folder)]
+
     def __enter__(self) -> ProcessRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """The process goes on; there is nothing to close."""
+
+    @property
+    def module_name(self) -> str:
+        """The UID of the package that it runs."""
+        return self.facts.module_name
+
+    @property
+    def started_at(self) -> float:
+        """When it was started, in seconds since 1970."""
+        return self.facts.started_at
 
     @property
     def state(self) -> str:

@@ -19,9 +19,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..delivery.inspecting import PackageReport, Reference, ResourceReport, byte_count, inspect_package, moment
+from ..delivery.inspecting import PackageReport, Reference, ResourceReport, inspect_package, moment
 from ..delivery.source_difference import DifferentLine, FileDifference
 from ..delivery.wheel import WheelReader
+from ..runtime.card import size_of
 from ..runtime.errors import DeliveryError, PackageRejected
 from ..runtime.whole_files import write_whole
 from ..trust.policy import Policy
@@ -214,7 +215,7 @@ def _kind(path: str, report: PackageReport, needed: set[str]) -> int:
 def _header(report: PackageReport, comparison: Comparison | None) -> Markup:
     facts = report.facts
     said = [
-        ("file", f"{report.path.name}, {byte_count(report.size)}"),
+        ("file", f"{report.path.name}, {size_of(report.size)}"),
         ("module", tag("code", facts.module_name)),
         ("digest", tag("code", report.digest)),
         ("content", tag("code", f"sha256:{facts.content}")),
@@ -277,7 +278,7 @@ def _contents(report: PackageReport) -> Markup:
     size = sum(one.size for one in report.files.values())
     return _section(
         "Contents",
-        f"{_many(len(report.files), 'file')}, {byte_count(size)}",
+        f"{_many(len(report.files), 'file')}, {size_of(size)}",
         tag("div", id="map-path", class_="path"),
         tag("div", id="map", role="group", aria_label="Files by size"),
         tag("p", Markup("&#160;"), id="map-told", class_="told", role="status"),
@@ -300,8 +301,8 @@ def _resources(report: PackageReport) -> Markup:
 
 def _resource(resource: ResourceReport) -> Markup:
     count = len(resource.buffers)
-    size = byte_count(resource.size)
-    buffers = f", {_many(count, 'buffer')} of {byte_count(sum(resource.buffers))}" if count else ""
+    size = size_of(resource.size)
+    buffers = f", {_many(count, 'buffer')} of {size_of(sum(resource.buffers))}" if count else ""
     shown = sorted(resource.references, key=lambda one: not one.is_marked)[:_MOST_REFERENCES]
     more = len(resource.references) - len(shown)
     return tag(
@@ -403,7 +404,7 @@ def _payload_table(resources: Iterable[ResourceDifference]) -> Markup:
 
 
 def _payload_row(one: ResourceDifference) -> Markup:
-    sizes = [byte_count(side.size) if side else "\N{EN DASH}" for side in (one.before, one.after)]
+    sizes = [size_of(side.size) if side else "\N{EN DASH}" for side in (one.before, one.after)]
     pickle = (
         f"{sizes[0]} → {sizes[1]}" if one.pickle or one.before is None or one.after is None else f"{sizes[1]}, the same"
     )

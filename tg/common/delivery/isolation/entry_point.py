@@ -110,6 +110,11 @@ class IsolatedEntryPoint(EntryPoint):
                 self._session.end()
                 self._session = None
 
+    def _shown(self) -> list[tuple[str, object]]:
+        session = self._session
+        is_running = session is not None and not session.has_ended
+        return [*super()._shown(), ("worker", "is running" if is_running else "is started when something is loaded")]
+
     def _started(self) -> Session:
         with self._starting:
             if self._session is None or self._session.has_ended:

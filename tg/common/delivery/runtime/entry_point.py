@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from . import resources
+from .card import card, size_of
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
 from .roots import Roots, local_prefix, roots_in
@@ -75,6 +76,19 @@ class EntryPoint:
     def __repr__(self) -> str:
         return f"<EntryPoint {self.module_name}: {self.name} {self.version} in {self.resources_location.parent}>"
 
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, f"{self.name} {self.version}", self._shown())
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        sizes = resources.sizes(self.resources_location)
+        return [
+            ("module", self.module_name),
+            ("source tree", f"{self.original_tg_import_path} is {self.tg_import_path} here"),
+            ("resources", [f"{name} ({size_of(size)})" for name, size in sizes.items()]),
+            ("lies in", self.resources_location.parent),
+        ]
+
     @property
     def resources(self) -> list[str]:
         """The names of the payload's objects."""
@@ -94,8 +108,9 @@ class EntryPoint:
                     self.resources_location, name, from_module=self.module_name, to_module=loaded_as
                 )
             except (OSError, ImportError) as error:
-                now = self._identity()
-                if now is not None and (now != before or self._tree.forget_missing_folders()):
+                forgotten = self._tree.forget_missing_folders()
+                now = self._identity()  # after that: it sees who removes the folder while those are looked for
+                if now is not None and (now != before or forgotten):
                     continue  # it was removed, and installed again meanwhile
                 if now is not None:
                     raise

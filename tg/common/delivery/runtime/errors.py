@@ -16,10 +16,12 @@ DeliveryError
 │   └── HostUnreachable        ssh cannot connect to the engine's host
 ├── RegistryProblem        a registry cannot be reached, or refuses
 ├── ServerProblem          a server of packages cannot be reached, or refuses
+├── ClusterProblem         a cluster cannot be reached, refuses, or has lost what it was given
 ├── MissingVariables       environment variables to propagate are not set
 ├── RunNotFound            no run of that id
 ├── RunFailed              a run ended without a result
 │   ├── JobFailed              the job raised; the remote traceback is in it
+│   │   └── ItemFailed             it raised for one item of many; its index is in it
 │   ├── OutOfMemory            it was ended because it took more memory than it may
 │   ├── TimeLimitReached       it was ended because it took longer than it may
 │   └── RunCancelled           it was cancelled
@@ -46,6 +48,7 @@ from typing import Any
 __all__ = [
     "CallCancelled",
     "CallFailed",
+    "ClusterProblem",
     "CommandFailed",
     "DeliveryError",
     "DependencyProblem",
@@ -54,6 +57,7 @@ __all__ = [
     "ImageProblem",
     "IncompatiblePackage",
     "InvalidName",
+    "ItemFailed",
     "JobFailed",
     "MissingVariables",
     "NotAJob",
@@ -213,6 +217,14 @@ class ServerProblem(DeliveryError):
         self.status = status
 
 
+class ClusterProblem(DeliveryError):
+    """Raised when a cluster cannot be reached, refuses what it is asked, or has no worker; `cluster` is its address."""
+
+    def __init__(self, message: str, *, cluster: str) -> None:
+        super().__init__(message)
+        self.cluster = cluster
+
+
 class MissingVariables(DeliveryError):
     """Raised by `start` before anything is built: variables to propagate that are not set here, by `names`."""
 
@@ -245,6 +257,23 @@ class JobFailed(RunFailed):
         super().__init__(message, run_id=run_id, exit_code=exit_code)
         self.error_type = error_type
         self.traceback = traceback
+
+
+class ItemFailed(JobFailed):
+    """Raised when results of a map are taken, for an item that has none: `index` is its place among the items, from 0."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        index: int,
+        run_id: str,
+        exit_code: int | None = 1,
+        error_type: str = "",
+        traceback: str = "",
+    ) -> None:
+        super().__init__(message, run_id=run_id, exit_code=exit_code, error_type=error_type, traceback=traceback)
+        self.index = index
 
 
 class OutOfMemory(RunFailed):

@@ -34,12 +34,12 @@ from starlette.types import Receive, Scope, Send
 
 from ..delivery.source_difference import files_of_folder, source_difference
 from ..delivery.storage import storing
-from ..runtime.errors import StorageProblem
 from ..runtime.whole_files import make_private_folder
 from .access import Access, Role
-from .answers import JsonResponse, error_response
-from .bodies import BadBody, write_body
+from .answers import JsonResponse
+from .bodies import write_body
 from .deployer import Deployer, Refused
+from .failures import exception_handlers
 from .gateway import Gateway
 from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
 from .registry import Registry, State
@@ -85,7 +85,7 @@ def management_application(
             Route(name + "/difference", manage.difference),
             Mount("/", _Page(directory=_PAGE, html=True, check_dir=False)),
         ],
-        exception_handlers={Refused: _refused, BadBody: _refused, StorageProblem: _no_room},
+        exception_handlers=exception_handlers("/, /status, /packages, /deployments, /names, /metrics, /health"),
     )
 
 
@@ -291,15 +291,3 @@ def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
     if not share.isdigit() or not 1 <= int(share) <= 99:
         raise Refused("share is a number of per cent from 1 to 99", status=422)
     return mode, int(share)
-
-
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, (Refused, BadBody))
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    deployment = error.deployment if isinstance(error, Refused) else None
-    told = {"error": str(error)} if deployment is None else {"error": str(error), "deployment": deployment}
-    return JsonResponse(told, error.status, headers)
-
-
-def _no_room(request: Request, error: Exception) -> Response:
-    return error_response(str(error), 507)
