@@ -64,6 +64,10 @@ bench: .venv/.ready ## The benchmarks
 bench-peers: .venv/.ready .venv-peers/.ready .venv-servers/.ready .venv-mlserver/.ready ## The same for other systems, in environments of their own: downloads torch, MLflow, Ray and others
 	.venv/bin/python -m benchmarks peers servers
 
+.PHONY: release
+release: .venv/.ready ## Build what is uploaded for a release, into dist/, and prove that it is right; nothing is uploaded
+	.venv/bin/python scripts/release
+
 .PHONY: lock
 lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file (newest of everything: make lock UPGRADE=--upgrade)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(UPGRADE) \
