@@ -341,3 +341,20 @@ def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(
     assert server.ask("anything").status_code == 401
     with pytest.raises(ValueError, match="cannot be read"):
         ServerSettings(tokens=tmp_path / "typo.json")
+
+
+def test_the_source_of_two_versions_is_compared_by_a_process_of_its_own(
+    server: RunningServer, packages: Packages
+) -> None:
+    server.deployed(packages.make("compared", "1", "Versioned('1')"))
+    module = packages.project.folder / "tg/served/compared.py"
+    module.write_text("ANSWER = 42\n", encoding="utf-8")
+    server.deployed(packages.make("compared", "2", "Versioned('2')"))
+    module.unlink()
+    before = server.processes()
+    answer = server.manage("GET", "/names/compared/difference?before=1&after=2")
+    assert answer.json()["difference"].splitlines()[-2:] == ["@@ -0,0 +1 @@", "+ANSWER = 42"]
+    assert server.manage("GET", "/names/compared/difference?before=2&after=2").json() == {"difference": ""}
+    until(lambda: server.processes() <= before)
+    unknown = server.manage("GET", "/names/compared/difference?before=1&after=3")
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no version '3' of compared")

@@ -37,6 +37,7 @@ _STATUS = {"StorageProblem": 507, "UntrustedPackage": 403}
 """What a deploy is answered with that fails for that reason; 422 for any other."""
 _WORKER = "tg.common.delivery.serving.worker"
 _INSTALLATION = "tg.common.delivery.serving.installation"
+_DIFFERENCE = "tg.common.delivery.serving.difference"
 
 
 class Refused(Exception):
@@ -224,6 +225,20 @@ class Deployer:
                 raise Refused(f"version {version} of {name} gets requests. Give them to another one first.", status=409)
             previous = None if known.previous == version else known.previous
             await self._change(name, previous=previous, held=tuple(one for one in known.held if one != version))
+
+    async def difference(self, name: str, before: str, after: str) -> str:
+        """What is different in the source of two versions, as a unified diff. Raises `Refused`."""
+        found = [self._registry.find(name, version) for version in (before, after)]
+        for version, record in zip((before, after), found, strict=True):
+            if record is None:
+                raise Refused(f"there is no version {version!r} of {name}", status=404)
+        arguments = {side: record.folder for side, record in zip(("before", "after"), found, strict=True) if record}
+        replica = await Replica.of(await self._nurseries.start(_DIFFERENCE, arguments), _nothing)
+        try:
+            facts = await _within(replica.ready, replica, self._settings.request_seconds, "comparing them")
+        except FailedToStart as error:
+            raise Refused(str(error), status=409) from error
+        return str(facts["difference"])
 
     async def close(self) -> None:
         """End everything, after what is under way."""
@@ -513,6 +528,10 @@ async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
         ) from None
+
+
+def _nothing(facts: Mapping[str, Any]) -> None:
+    """What is done with the lines of a program that has none."""
 
 
 def _refusal_of(error: BaseException) -> Refused | None:

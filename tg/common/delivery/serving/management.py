@@ -32,7 +32,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from ..delivery.source_difference import files_of_folder, source_difference
 from ..delivery.storage import storing
 from ..runtime.whole_files import make_private_folder
 from .access import Access, Role
@@ -234,18 +233,11 @@ class _Management:
         await self.deployer.unload(request.path_params["name"], request.path_params["version"])
         return JsonResponse({})
 
-    def difference(self, request: Request) -> Response:
+    async def difference(self, request: Request) -> Response:
         """What is different in the source of two versions, as a unified diff."""
         self.require(request, Role.READ)
-        name = request.path_params["name"]
-        folders = []
-        for side in ("before", "after"):
-            version = self._registry.find(name, request.query_params.get(side, ""))
-            if version is None:
-                raise Refused(f"`{side}` names no version of {name}", status=404)
-            folders.append(Path(version.folder))
-        before, after = map(files_of_folder, folders)
-        return JsonResponse({"difference": "".join(map(str, source_difference(before, after)))})
+        before, after = (request.query_params.get(side, "") for side in ("before", "after"))
+        return JsonResponse({"difference": await self.deployer.difference(request.path_params["name"], before, after)})
 
 
 class _Deploy:
