@@ -24,7 +24,9 @@ ROOMS = [
     "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
+    "common.delivery.inspection",
     "common.delivery.execution",
+    "common.delivery.cluster",
     "common.delivery.serving",
     "common.cli",
 ]
@@ -51,13 +53,17 @@ AROUND = {
     "certifi",
     "cryptography",
     "cyclonedx",
+    "distributed",
     "docker",
     "isal",
     "model_signing",
     "numpy",
     "packageurl",
     "packaging",
+    "ray",
     "requests",
+    "rich",
+    "typing_extensions",  # for type checkers alone, which bring it
     "urllib3",
     "uv",
 }

@@ -28,7 +28,7 @@ from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .wheel import RECORD_FILE, WheelReader
 
-__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package"]
+__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package", "moment"]
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ class PackageReport:
                 "key_id": signature.signer.key_id,
                 "fits": signature.fits,
                 "sequence": signature.manifest.sequence,
-                "created": _moment(signature.manifest.created),
-                "expires": signature.manifest.expires and _moment(signature.manifest.expires),
+                "created": moment(signature.manifest.created),
+                "expires": signature.manifest.expires and moment(signature.manifest.expires),
                 "platform": signature.manifest.platform,
             },
             "trusted": self.trusted,
@@ -238,9 +238,9 @@ class PackageReport:
             if self.signature.fits
             else (f"  signed      NOT by {_printable(named)}, though it says so")
         )
-        yield f"  sequence    {manifest.sequence}, of {_moment(manifest.created)}, on {_printable(manifest.platform)}"
+        yield f"  sequence    {manifest.sequence}, of {moment(manifest.created)}, on {_printable(manifest.platform)}"
         if manifest.expires is not None:
-            yield f"  expires     {_moment(manifest.expires)}"
+            yield f"  expires     {moment(manifest.expires)}"
 
 
 _WORDS = {
@@ -377,7 +377,8 @@ def _signature(envelope: bytes | None) -> Signature | None:
     return Signature(manifest, signer, read.is_signed_by(signer))
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """A time of a manifest, seconds since 1970, for a person."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

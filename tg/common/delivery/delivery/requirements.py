@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ...logger import Logger
+from ...progress import working
 from ..environments.uv import find_uv
 from ..runtime.distributions import normalised
 from ..runtime.errors import CommandFailed, DependencyProblem
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..environments.lock import Lock
 
-__all__ = ["check_requirements", "install_missing", "unmet_requirements"]
+__all__ = ["check_requirements", "install_missing", "unmet", "unmet_requirements"]
 
 
 def check_requirements(texts: Sequence[str]) -> list[Requirement]:
@@ -52,10 +53,15 @@ def check_requirements(texts: Sequence[str]) -> list[Requirement]:
 
 def unmet_requirements(facts: PackageFacts) -> tuple[list[str], list[str]]:
     """The requirements of a package that are not installed here, and what is installed that conflicts with others of them."""
+    return unmet(facts.requirements(), facts.module_name)
+
+
+def unmet(texts: Sequence[str], needed_by: str) -> tuple[list[str], list[str]]:
+    """The same for requirements (PEP 508) alone."""
     missing: list[str] = []
     conflicts: list[str] = []
-    for requirement in check_requirements(facts.requirements()):
-        _look_for(requirement, facts.module_name, missing, conflicts, frozenset())
+    for requirement in check_requirements(texts):
+        _look_for(requirement, needed_by, missing, conflicts, frozenset())
     return missing, conflicts
 
 
@@ -134,7 +140,8 @@ def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> 
         else:
             command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
         command += ["--quiet", "--constraint", str(constraints), *missing]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with working(f"installing {', '.join(missing)}"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     said = (done.stderr or done.stdout).strip()

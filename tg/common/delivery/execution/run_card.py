@@ -25,5 +25,5 @@ def run_card(run: Run, facts: Iterable[tuple[str, object]] = (), *, lines: Itera
         asked = [("exit status", None if state == "running" else run.exit_code)]
     except DeliveryError as error:
         asked = [("gone", error)]
-    own = getattr(run, "_shown", list)()
+    own: list[tuple[str, object]] = getattr(run, "_shown", list)()
     return card(type(run).__name__, run.id, [*own, *facts, *asked], state=state, lines=lines)
