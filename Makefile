@@ -78,6 +78,10 @@ clean: ## Remove all that make made: environments, caches, builds
 	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .venv-mlserver .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
+.PHONY: docs
+docs: .venv/.ready ## The documentation as a site, build/site/index.html; links that lead nowhere are errors
+	.venv/bin/python scripts/site
+
 .PHONY: notebooks
 notebooks: .venv/.ready ## Run the notebooks of docs/ and keep what they print; they need a container engine
 	.venv/bin/python scripts/notebook
