@@ -24,6 +24,7 @@ ROOMS = [
     "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
+    "common.delivery.inspection",
     "common.delivery.execution",
     "common.delivery.cluster",
     "common.delivery.serving",
@@ -47,6 +48,7 @@ SERVING = {
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
 AROUND = {
+    "IPython",
     "backports",
     "certifi",
     "cryptography",
@@ -61,10 +63,11 @@ AROUND = {
     "ray",
     "requests",
     "rich",
+    "typing_extensions",  # for type checkers alone, which bring it
     "urllib3",
     "uv",
 }
-"""Distributions that are used around packages, never for making or loading one; imported in functions alone."""
+"""Distributions that are used around packages, never for making or loading one; imported in functions alone. IPython is the notebook's own."""
 
 
 def relative_imports(file: Path) -> list[tuple[int, str]]:

@@ -1,242 +1,177 @@
-"""`tg`: its verbs, their arguments, and what they print. What it does is elsewhere; errors of delivery are one message, and 1."""
+"""`tg`: the list of its verbs, and what holds for all of them: help, exit codes, how errors and progress are shown.
+
+What a verb takes and does is in `verbs`, imported when it is named. So `tg --help` costs a list, and `tg list` what it lists.
+"""
 
 from __future__ import annotations
 
-import argparse
-import getpass
-import json
 import sys
-from collections.abc import Callable, Sequence
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from importlib import import_module
+from io import TextIOWrapper
 
-from ..delivery.runtime.errors import DeliveryError
-from ..locations import Loc
-
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` costs a tenth of what may be spent
 if TYPE_CHECKING:
-    from ..delivery.trust.keys import SigningKey
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
 
-__all__ = ["main"]
+__all__ = ["FAULT", "HEADINGS", "INTERRUPTED", "PIPE_CLOSED", "REFUSED", "USAGE", "main", "parser_of", "verbs"]
 
-_LIMITS: tuple[tuple[str, type, str], ...] = (
-    ("waiting", int, "so many requests wait for a worker of a version; what comes then is answered with 503"),
-    ("waiting-seconds", float, "so long does one wait; then 503"),
-    ("request-seconds", float, "so long may one take; then its worker is ended, and it is answered with 504"),
-    ("body-bytes", int, "a bigger body of a request is answered with 413"),
-    ("body-seconds", float, "one that takes longer to come is answered with 408"),
-    ("package-bytes", int, "the same for a package file"),
-    ("installing-seconds", float, "so long may installing take, an environment of its own included"),
-    ("loading-seconds", float, "so long may loading and warming up take"),
-    ("stop-seconds", float, "so long does the server wait for what is under way when it ends"),
-    ("keep", int, "so many versions of a name that are loaded no more stay known"),
-)
-_DAY_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
+REFUSED, USAGE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, 70, 130, 141
+"""Exit codes besides 0, and besides those that `tg run` and `tg doctor` have of their own: docs/command-line.md."""
+
+HEADINGS: dict[str, dict[str, tuple[str, str]]] = {
+    "a project": {
+        "init": ("project", "lay out a project: tg/mylibrary, a job, a routine, a test"),
+        "doctor": ("doctor", "look what is here of all that delivery uses, and say what to do about what is not"),
+    },
+    "packages": {
+        "package": ("packages", "make a package of an object: module:object"),
+        "check": ("packages", "look for all that is wrong with a package, before it is made"),
+        "lock": ("packages", "resolve what an object needs to exact versions with hashes"),
+        "inspect": ("packages", "show what is in a package file, running nothing of it"),
+        "sign": ("packages", "sign a package file, in its place"),
+    },
+    "what is installed": {
+        "install": ("store", "verify a package file and put it into the store"),
+        "list": ("store", "the packages in the store"),
+        "uninstall": ("store", "take a package out of the store"),
+        "prune": ("store", "keep the last packages of each name, and remove the others"),
+    },
+    "running": {
+        "run": ("runs", "run a package file or an object: here, in a container, on a server, on a cluster"),
+        "runs": ("runs", "the runs that are known, and how they ended"),
+        "logs": ("runs", "the lines of a run, from the first on, as they come"),
+        "result": ("runs", "what a run has returned"),
+        "cancel": ("runs", "end a run"),
+        "image": (
+            "images",
+            "make a container image of a package file or an object, and bring it to an engine or a registry",
+        ),
+    },
+    "serving": {
+        "serve": ("servers", "serve packages over HTTP, and take new versions while it does"),
+        "deploy": ("servers", "give a package file to a server"),
+        "rollback": ("servers", "let a server go back to the version before"),
+        "status": ("servers", "what a server serves"),
+        "token": ("servers", "make a token for a server; it is shown once"),
+    },
+    "and": {
+        "keys": ("keys", "keys to sign with"),
+        "completion": ("completion", "complete verbs, options and names in your shell"),
+    },
+}
+"""The verbs by what they are about: each with its module in `verbs`, and what it does."""
+
+_GLOBAL = """\
+  -h, --help     this, or what a verb takes: tg VERB --help
+  --version      the version of delivery
+  --traceback    after an error: everything, not one screen of it
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. Returns its exit code: 0, 1 for what delivery refuses, 2 for what cannot be understood."""
-    parsed = _parser().parse_args(arguments)
-    call: Callable[[argparse.Namespace], int] = parsed.call
-    try:
-        return call(parsed)
-    except DeliveryError as error:
-        print(f"tg: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # `| head` has seen enough
-        sys.stderr.close()
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    """Run the command, and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    full = "--traceback" in given[: given.index("--") if "--" in given else len(given)]
+    if full:
+        given.remove("--traceback")
+    if given[:1] == ["help"]:
+        given = [*given[1:], "--help"]
+    if not given or given[0] in ("-h", "--help"):
+        return _guarded(_show_help, full=full)
+    if given[0] == "--version":
+        return _guarded(_show_version, full=full)
+    if given[0] not in verbs():
+        return _unknown(given[0])
+    parsed = parser_of(given[0]).parse_args(given[1:])
+    call: Callable[[Any], int] = parsed.call
+    return _guarded(lambda: call(parsed), full=full, as_json=getattr(parsed, "json", False))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "tg", description="Deliver objects together with the source they were written with."
-    )
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+def verbs() -> dict[str, tuple[str, str]]:
+    """All verbs, in the order in which they are shown."""
+    return {verb: told for group in HEADINGS.values() for verb, told in group.items()}
 
-    inspect = verbs.add_parser("inspect", help="show what is in a package file, running nothing of it")
-    inspect.add_argument("file", type=Path)
-    inspect.add_argument("--json", action="store_true", help="for a program to read")
-    inspect.set_defaults(call=_inspect)
 
-    sign = verbs.add_parser("sign", help="sign a package file, in its place")
-    sign.add_argument("file", type=Path)
-    sign.add_argument("--key", type=Path, help=f"the private key; {_default_key()} unless given")
-    sign.add_argument(
-        "--expires", type=_duration, metavar="TIME", help="after which the signature holds no longer: 90d, 12h, 30m"
+def parser_of(verb: str) -> ArgumentParser:
+    """What a verb takes. `call` of what is parsed runs it."""
+    module, told = verbs()[verb]
+    parser = _Parser(
+        prog=f"tg {verb}",
+        description=told[0].upper() + told[1:] + ".",
+        allow_abbrev=False,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    sign.add_argument(
-        "--sequence", type=int, metavar="N", help="number that grows with each package of the name; made of the time"
-    )
-    sign.set_defaults(call=_sign)
-
-    keys = verbs.add_parser("keys", help="keys to sign with")
-    kinds = keys.add_subparsers(title="verbs", required=True, metavar="VERB")
-    new = kinds.add_parser("new", help="make a key, in two files: FILE, to be kept, and FILE.pub, to be given away")
-    new.add_argument("file", type=Path, nargs="?", help=f"{_default_key()} unless given")
-    new.add_argument("--comment", default="", help="who you are, for those who see the public half")
-    new.set_defaults(call=_new_key)
-    show = kinds.add_parser("show", help="show the public half of a key, and its fingerprint")
-    show.add_argument(
-        "file", type=Path, nargs="?", help=f"{_default_key()} unless given; the private or the public file"
-    )
-    show.set_defaults(call=_show_key)
-
-    serve = verbs.add_parser("serve", help="serve packages over HTTP, and take new versions while it does")
-    serve.add_argument("--store", type=Path, metavar="DIR", help=f"what it keeps; {Loc.server} unless given")
-    serve.add_argument("--host", default="127.0.0.1", help="where requests are answered; %(default)s unless given")
-    serve.add_argument("--port", type=int, default=8000, help="%(default)s unless given")
-    serve.add_argument(
-        "--management-host", default="127.0.0.1", metavar="HOST", help="where deploys go; %(default)s unless given"
-    )
-    serve.add_argument("--management-port", type=int, default=8080, metavar="PORT", help="%(default)s unless given")
-    serve.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes of each version; %(default)s unless given"
-    )
-    serve.add_argument("--in-process", action="store_true", help="load packages into the server's own process")
-    serve.add_argument(
-        "--policy", type=Path, help="whose packages are accepted; the policy of this machine unless given"
-    )
-    serve.add_argument("--tokens", type=Path, help="who may do what; `tg token` writes it")
-    serve.add_argument("--certificate", type=Path, help="for TLS, a chain in PEM")
-    serve.add_argument("--certificate-key", type=Path, help="its private key, in PEM")
-    serve.add_argument("--access-log", action="store_true", help="a line for every request")
-    serve.add_argument(
-        "--preload",
-        action="append",
-        metavar="MODULE",
-        help="imported once, before workers are forked; numpy and pandas unless given",
-    )
-    limits = serve.add_argument_group("limits")
-    for name, kind, what in _LIMITS:
-        limits.add_argument(f"--{name}", type=kind, metavar=name.rpartition("-")[2].upper(), help=what)
-    serve.set_defaults(call=_serve)
-
-    deploy = verbs.add_parser("deploy", help="give a package file to a server")
-    deploy.add_argument("file", type=Path)
-    deploy.add_argument(
-        "--mode", choices=("live", "canary", "shadow", "none"), default="live", help="which requests it gets"
-    )
-    deploy.add_argument(
-        "--share", type=int, default=10, metavar="PERCENT", help="of a canary; %(default)s unless given"
-    )
-    deploy.set_defaults(call=_deploy)
-
-    rollback = verbs.add_parser("rollback", help="let a server go back to the version before")
-    rollback.add_argument("name")
-    rollback.set_defaults(call=_roll_back)
-    for verb in (deploy, rollback):
-        verb.add_argument("--to", required=True, metavar="URL", help="the server's management port, http://host:8080")
-        verb.add_argument("--token", help="TG_TOKEN, or that of a server on this machine, unless given")
-
-    token = verbs.add_parser("token", help="make a token for a server; it is shown once")
-    token.add_argument("name", help="who gets it")
-    token.add_argument("--role", choices=("read", "infer", "deploy"), required=True)
-    token.add_argument("--tokens", type=Path, help=f"the file; {Loc.server / 'tokens.json'} unless given")
-    token.set_defaults(call=_new_token)
+    import_module(f".verbs.{module}", __package__).VERBS[verb](parser)
+    parser.add_argument("--traceback", action="store_true", help="after an error: everything, not one screen of it")
     return parser
 
 
-def _serve(arguments: argparse.Namespace) -> int:
+class _Parser(ArgumentParser):
+    """One that says what to do about what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"tg: {message}. `{self.prog} --help` shows what it takes.\n")
+
+
+def _guarded(call: Callable[[], int], *, full: bool, as_json: bool = False) -> int:
+    """Call it, and make one screen of what it raises."""
+    if (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8") and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        from ..delivery.serving.server import Server
-        from ..delivery.serving.settings import ServerSettings
-    except ModuleNotFoundError as error:
-        raise DeliveryError(
-            f"the server needs {error.name}, which is not installed. Install it with what else it needs: "
-            f"pip install 'training-grounds-delivery[serve]'."
-        ) from error
-    given = {
-        name: value for name, value in vars(arguments).items() if name not in ("call", "store") and value is not None
-    }
-    try:
-        settings = ServerSettings(**given, **({"folder": arguments.store.absolute()} if arguments.store else {}))
-    except ValueError as error:
-        raise DeliveryError(str(error)) from error
-    Server(settings).run()
-    return 0
+        code = call()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `| head` has seen enough; what is left to be written is written nowhere
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        print("tg: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 the edge of the program: whatever it is, it is told
+        from .complaint import Complaint
+
+        complaint = Complaint.of(error)
+        if as_json:
+            import json
+
+            print(json.dumps({"error": complaint.to_json()}))
+        print(complaint.text(full=full), file=sys.stderr)
+        return complaint.exit_code
 
 
-def _deploy(arguments: argparse.Namespace) -> int:
-    from ..delivery.serving.client import ServerClient
+def _show_help() -> int:
+    from .terminal import bold
 
-    done = ServerClient(arguments.to, token=arguments.token).deploy(
-        arguments.file, mode=arguments.mode, share=arguments.share
-    )
-    weights = ", ".join(f"{version} {weight} %" for version, weight in done["traffic"]["weights"].items())
+    print("tg VERB …   Deliver objects together with the source they were written with.")
+    for heading, group in HEADINGS.items():
+        print(f"\n{bold(heading)}")
+        for verb, (_, told) in group.items():
+            print(f"  {verb:<12} {told}")
+    print(f"\n{bold('options')}\n{_GLOBAL}")
     print(
-        f"{done['name']} {done['version']} is ready after {1000 * done['seconds']['in all']:.0f} ms; requests go to {weights or 'none'}"
+        "With --json, what tells something tells it to a program. Exit codes, places to run, shells: docs/command-line.md"
     )
     return 0
 
 
-def _roll_back(arguments: argparse.Namespace) -> int:
-    from ..delivery.serving.client import ServerClient
+def _show_version() -> int:
+    from .version import version
 
-    done = ServerClient(arguments.to, token=arguments.token).roll_back(arguments.name)
-    print(f"requests for {arguments.name} go to {', '.join(done['weights'])}")
+    print(f"tg {version()}")
     return 0
 
 
-def _new_token(arguments: argparse.Namespace) -> int:
-    from ..delivery.serving.access import Access, Role
+def _unknown(word: str) -> int:
+    from difflib import get_close_matches
 
-    file = arguments.tokens or Loc.server / "tokens.json"
-    print(Access.new_token(file, arguments.name, Role[arguments.role.upper()]))
-    return 0
-
-
-def _inspect(arguments: argparse.Namespace) -> int:
-    from ..delivery.delivery import inspect_package
-
-    report = inspect_package(arguments.file)
-    print(json.dumps(report.to_json(), indent=2) if arguments.json else report)
-    return 0
-
-
-def _sign(arguments: argparse.Namespace) -> int:
-    from ..delivery.delivery.signing import sign_package
-
-    key = _load(arguments.key or _default_key())
-    manifest = sign_package(arguments.file, key, expires=arguments.expires, sequence=arguments.sequence)
-    print(f"{manifest.module_name} is signed by {key.public.key_id}, sequence {manifest.sequence}")
-    return 0
-
-
-def _new_key(arguments: argparse.Namespace) -> int:
-    from ..delivery.trust import SigningKey
-
-    file = arguments.file or _default_key()
-    key = SigningKey.new(file, comment=arguments.comment)
-    print(
-        f"{file} is the key; nobody else may read it.\n{file}.pub is for those who are to trust it:\n\n{key.public}\n\n{key.public.key_id}"
-    )
-    return 0
-
-
-def _show_key(arguments: argparse.Namespace) -> int:
-    from ..delivery.trust import PublicKey
-
-    file = arguments.file or _default_key()
-    public = PublicKey.load(file) if file.suffix == ".pub" else _load(file).public
-    print(f"{public}\n{public.key_id}")
-    return 0
-
-
-def _load(file: Path) -> SigningKey:
-    from ..delivery.trust import SigningKey
-
-    return SigningKey.load(file, passphrase=lambda: getpass.getpass(f"Passphrase of {file}: "))
-
-
-def _default_key() -> Path:
-    return Loc.keys / "signing"
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return timedelta(seconds=int(text[:-1]) * _DAY_SECONDS[text[-1:]])
-    except (KeyError, ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90d, 12h or 30m") from None
+    if word.startswith("-"):
+        hint = "Options of a verb stand after it."
+    else:
+        near = get_close_matches(word, verbs(), 1)
+        hint = f"Is it `tg {near[0]}`?" if near else ""
+    print(" ".join(filter(None, [f"tg: there is no {word}.", hint, "`tg --help` lists the verbs."])), file=sys.stderr)
+    return USAGE

@@ -37,6 +37,7 @@ _COVERED = tuple(f".dist-info/{name}" for name in (RECORD_FILE, ENVELOPE_FILE))
 MEMBERS_LIMIT = 100_000
 """How many members a package may have. With the two below, what a hostile file can make its reader take is bounded."""
 
+_WRITTEN_AT_ONCE = 16 * 1024 * 1024
 _DIRECTORY_LIMIT_BYTES = 64 * 1024 * 1024
 _SMALL_LIMIT_BYTES = 512 * 1024 * 1024
 
@@ -80,8 +81,15 @@ def is_big(name: str, size: int) -> bool:
     return size >= BIG_BYTES and not name.endswith(_COVERED)
 
 
-def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryview, int, bool]]) -> str:
-    """Write members, given as name, bytes, CRC-32 and whether they are executable, in their order; return the seal."""
+def write_archive(
+    file: IO[bytes],
+    members: Iterable[tuple[str, bytes | memoryview, int, bool]],
+    told: Callable[[int], None] = lambda count: None,
+) -> str:
+    """Write members, given as name, bytes, CRC-32 and whether they are executable, in their order; return the seal.
+
+    `told` is called with the number of bytes that were written since.
+    """
     seal = hashlib.sha256()
     waiting: list[bytes] = []
     offset = 0
@@ -92,6 +100,7 @@ def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryvi
         waiting.clear()
         seal.update(joined)
         file.write(joined)
+        told(len(joined))
 
     for name, data, crc, executable in members:
         local, central = _headers(name.encode(), crc, len(data), executable, offset)
@@ -102,7 +111,10 @@ def write_archive(file: IO[bytes], members: Iterable[tuple[str, bytes | memoryvi
             waiting.append(bytes(data))
         else:
             flush()
-            file.write(data)
+            for start in range(0, len(data), _WRITTEN_AT_ONCE):
+                piece = memoryview(data)[start : start + _WRITTEN_AT_ONCE]
+                file.write(piece)
+                told(len(piece))
     waiting += [*directory, _end(offset, sum(map(len, directory)), len(directory))]
     flush()
     file.write(seal.hexdigest().encode())

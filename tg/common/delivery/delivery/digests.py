@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 
+from ...progress import Work, working
+
 __all__ = ["Digests", "hash_in_background"]
+
+_HASHED_AT_ONCE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,21 @@ def hash_in_background(buffers: Sequence[memoryview]) -> Callable[[], list[Diges
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(2, thread_name_prefix="tg-digests")
-    sha256 = pool.submit(lambda: [hashlib.sha256(buffer).hexdigest() for buffer in buffers])
+    sha256 = pool.submit(copy_context().run, _sha256_of, buffers)
     crc = pool.submit(lambda: [zlib.crc32(buffer) for buffer in buffers])
     pool.shutdown(wait=False)
     return lambda: [Digests(*both) for both in zip(sha256.result(), crc.result(), strict=True)]
+
+
+def _sha256_of(buffers: Sequence[memoryview]) -> list[str]:
+    with working("hashing the payload", sum(len(buffer) for buffer in buffers)) as work:
+        return [_sha256(buffer, work) for buffer in buffers]
+
+
+def _sha256(buffer: memoryview, work: Work) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(buffer), _HASHED_AT_ONCE):
+        piece = buffer[start : start + _HASHED_AT_ONCE]
+        digest.update(piece)
+        work.advance(len(piece))
+    return digest.hexdigest()

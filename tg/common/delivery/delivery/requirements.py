@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from ...logger import Logger
+from ...progress import working
 from ..environments.uv import find_uv
 from ..runtime.distributions import normalised
 from ..runtime.errors import CommandFailed, DependencyProblem
@@ -139,7 +140,8 @@ def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> 
         else:
             command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
         command += ["--quiet", "--constraint", str(constraints), *missing]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with working(f"installing {', '.join(missing)}"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     said = (done.stderr or done.stdout).strip()

@@ -26,8 +26,16 @@ from typing import Any
 
 from ...locations import Loc
 from ...logger import Logger
+from ...progress import Work, working
 from ..runtime.errors import PackageNotFound
-from ..runtime.whole_files import make_private_folder, one_at_a_time, sweep_unfinished, unfinished_folder, write_whole
+from ..runtime.whole_files import (
+    make_private_folder,
+    one_at_a_time,
+    set_aside_for_sweep,
+    sweep_unfinished,
+    unfinished_folder,
+    write_whole,
+)
 from ..trust.policy import Policy
 from .claims import claim_of_folder, claim_of_wheel
 from .facts import PackageFacts
@@ -136,6 +144,16 @@ class Store:
         with storing(f"{package.module_name} cannot be removed", self.root), unfinished_folder(self.root) as gone:
             _rename_if_there(package.folder.parent, gone / package.seal)
 
+    def put_away(self, folder: Path) -> Path | None:
+        """The same for whoever has no time to remove it, and knows its folder `UID/`: only the first step.
+
+        What is out of sight then, and returned, the caller removes, or the next installation; `None` where there is none.
+        """
+        if folder.parent.parent != self.root or not _SEAL.fullmatch(folder.parent.name):
+            return None
+        with storing(f"{folder.name} cannot be removed", self.root):
+            return set_aside_for_sweep(folder.parent, self.root)
+
     def prune(self, *, keep: int) -> list[InstalledPackage]:
         """Remove all but the last `keep` packages of each name, and what interrupted installations left."""
         if keep < 0:
@@ -179,7 +197,8 @@ class Store:
         if folder.is_dir() and _is_whole(wheel, folder):
             for path, entry in wheel.members.items():
                 if entry.is_big:  # the seal speaks for the others
-                    _write_checked(wheel, path, None)
+                    with working(f"verifying {wheel.facts.module_name}", entry.size) as work:
+                        _write_checked(wheel, path, None, work)
         else:
             self._unpack(wheel, folder)
         try:
@@ -196,11 +215,16 @@ class Store:
             unpacked = temporary / "package"
             _make_folders(unpacked, wheel.members)
             earlier = _Earlier.of(self.root, wheel.facts)
-            for path in wheel.members:
-                recorded = wheel.record.get(path)
-                target = f"{unpacked}/{path}"
-                if recorded is None or not earlier.link(recorded, target):
-                    _write_checked(wheel, path, target)
+            with working(
+                f"installing {wheel.facts.module_name}", sum(one.size for one in wheel.members.values())
+            ) as work:
+                for path, entry in wheel.members.items():
+                    recorded = wheel.record.get(path)
+                    target = f"{unpacked}/{path}"
+                    if recorded is None or not earlier.link(recorded, target):
+                        _write_checked(wheel, path, target, work)
+                    else:
+                        work.advance(entry.size)
             if folder.is_dir() and not _is_whole(wheel, folder):
                 Logger.warning(f"{folder} is damaged: files are missing or cut. It is unpacked anew.")
                 _rename_if_there(folder, temporary / "damaged")
@@ -252,7 +276,7 @@ def _is_whole(wheel: WheelReader, folder: Path) -> bool:
         return False
 
 
-def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
+def _write_checked(wheel: WheelReader, path: str, target: str | None, work: Work) -> None:
     """Write a member to `target` (`None`: nowhere) and hash it on the way; it must be what RECORD says."""
     digest = hashlib.sha256()
     mode = 0o555 if wheel.members[path].executable else 0o444
@@ -261,6 +285,7 @@ def _write_checked(wheel: WheelReader, path: str, target: str | None) -> None:
     try:
         for chunk in wheel.chunks(path):
             digest.update(chunk)
+            work.advance(len(chunk))
             while descriptor is not None and chunk:
                 chunk = chunk[os.write(descriptor, chunk) :]
     finally:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ...locations import Loc
+from ...progress import working
 from ..runtime.whole_files import make_private_folder, one_at_a_time, write_whole
 from .archive import Archive
 from .wheel import Member
@@ -231,15 +232,16 @@ def _answered(
     # No pipe for what is said: a process that the package starts has it as well, and may be there for longer than the trial.
     with tempfile.TemporaryFile() as errors:
         try:
-            done = subprocess.run(
-                command,
-                input=asked,
-                cwd=package.parent / "elsewhere",
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                timeout=_SECONDS,
-                check=False,
-            )
+            with working(f"loading {uid} in a fresh interpreter"):
+                done = subprocess.run(
+                    command,
+                    input=asked,
+                    cwd=package.parent / "elsewhere",
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    timeout=_SECONDS,
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             return _without_answer(unknown=f"it took longer than {_SECONDS} seconds"), []
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _SAID_BYTES))

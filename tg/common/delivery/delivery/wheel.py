@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...locations import Loc
+from ...progress import working
 from ..runtime.errors import IncompatiblePackage, PackageRejected
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .archive import BIG_BYTES, ENVELOPE_FILE, RECORD_FILE, Archive, ArchiveError, write_archive
@@ -133,7 +134,8 @@ def write_wheel(
     archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
 
     def write(file: BinaryIO) -> str:
-        seal = write_archive(file, archived)
+        with working(f"writing {path.name}", sum(len(one.data) for one in listed)) as work:
+            seal = write_archive(file, archived, work.advance)
         if accept is not None:
             file.flush()
             accept(seal, Path(file.name))

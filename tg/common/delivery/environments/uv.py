@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
+from ...progress import working
 from ..runtime.errors import DependencyProblem
 
 __all__ = ["find_uv", "run_uv"]
@@ -33,14 +34,15 @@ def run_uv(arguments: Sequence[str], *, purpose: str, input: str | None = None) 
         raise DependencyProblem(
             f"{purpose} is done by uv, which is not installed here. Install it (pip install uv).", problems=["uv"]
         )
-    # It would download a Python where it finds none of the version that it is asked to resolve for.
-    done = subprocess.run(
-        [uv, "--no-progress", "--no-python-downloads", *arguments],
-        input=input,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with working(purpose):
+        # It would download a Python where it finds none of the version that it is asked to resolve for.
+        done = subprocess.run(
+            [uv, "--no-progress", "--no-python-downloads", *arguments],
+            input=input,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()
         raise DependencyProblem(f"{purpose} failed:\n{said}", problems=[said])

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from ...locations import Loc
+from ...progress import working
 from ..environments.platform import Platform
 from ..runtime.errors import DeliveryError, ImageProblem, RegistryProblem
 from ..runtime.whole_files import make_private_folder, write_whole
@@ -140,14 +141,19 @@ def _fetched(digest: str, size: int, origin: str | None) -> BinaryIO:
     if not place.exists() and origin is not None:
         reference = Reference.parse(f"{origin}@{digest}")
         make_private_folder(place.parent)
-        with Registry(reference.registry) as registry, registry.open_blob(reference.repository, digest, size) as stream:
-            write_whole(place, lambda file: _copy(iter(lambda: stream.read(1024 * 1024), b""), file))
+        fetching = working(f"fetching a layer of {reference.repository} from {reference.registry}", size)
+        with (
+            Registry(reference.registry) as registry,
+            registry.open_blob(reference.repository, digest, size) as stream,
+            fetching as work,
+        ):
+            write_whole(place, lambda file: _copy(iter(lambda: stream.read(1024 * 1024), b""), file, work.advance))
     return place.open("rb")
 
 
-def _copy(chunks: Iterable[bytes], file: BinaryIO) -> None:
+def _copy(chunks: Iterable[bytes], file: BinaryIO, told: Callable[[int], object] = lambda count: None) -> None:
     for chunk in chunks:
-        file.write(chunk)
+        told(file.write(chunk))
 
 
 def _exported(

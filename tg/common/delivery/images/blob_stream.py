@@ -22,8 +22,10 @@ _CHUNK_BYTES = 1024 * 1024
 class BlobUpload:
     """A blob as the body of a request: requests takes its length from `len`, and reads it."""
 
-    def __init__(self, blob: Blob) -> None:
+    def __init__(self, blob: Blob, told: Callable[[int], None]) -> None:
+        """`told` is called with the number of bytes that were read since."""
         self._blob = blob
+        self._told = told
         self._stream = blob.open()
         self._left = blob.size
 
@@ -48,6 +50,7 @@ class BlobUpload:
                 f"has changed it while it was pushed; compose the image again."
             )
         self._left -= len(data)
+        self._told(len(data))
         return data
 
 

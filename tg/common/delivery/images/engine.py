@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...progress import Work, working
 from ..environments.platform import Platform
 from ..runtime.errors import EngineProblem
 from . import labels
 from .image import Image
-from .image_archive import archive_of
+from .image_archive import archive_of, archive_size
 from .tunnel import SshAddress, Tunnel
 
 __all__ = ["Engine", "EngineAddress"]
@@ -209,8 +210,8 @@ class Engine:
 
     def save_image(self, reference: str) -> Iterator[bytes]:
         """An image as an archive, in pieces."""
-        with self.asked(f"saving the image {reference}"):
-            yield from self.api.get_image(reference)
+        with self.asked(f"saving the image {reference}"), working(f"fetching {reference} from {self.name}") as work:
+            yield from _told(self.api.get_image(reference), work)
 
     def load(self, image: Image) -> str:
         """See to it that the engine has the image under its name; return the ID to run it by.
@@ -263,12 +264,19 @@ class Engine:
 
         with self.asked(f"loading the image {image.reference}"):
             try:
-                for said in self.api.load_image(archive_of(image, without=without)):
-                    if "error" in said:
-                        return str(said["error"])
+                with working(f"sending {image.reference} to {self.name}", archive_size(image, without=without)) as work:
+                    for said in self.api.load_image(_told(archive_of(image, without=without), work)):
+                        if "error" in said:
+                            return str(said["error"])
             except docker.errors.APIError as error:
                 return str(error.explanation or error)
         return None
+
+
+def _told(pieces: Iterator[bytes], work: Work) -> Iterator[bytes]:
+    for piece in pieces:
+        work.advance(len(piece))
+        yield piece
 
 
 def _close(api: Any, tunnel: Tunnel | None) -> None:

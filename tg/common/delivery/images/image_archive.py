@@ -17,7 +17,7 @@ from .image import Image
 from .layer_writer import FIXED_TIME
 from .reference import Reference
 
-__all__ = ["archive_of"]
+__all__ = ["archive_of", "archive_size"]
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -47,6 +47,12 @@ def archive_of(image: Image, *, without: Collection[str] = ()) -> Iterator[bytes
         if blob.digest not in left_out:
             yield from _member(blob)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def archive_size(image: Image, *, without: Collection[str] = ()) -> int:
+    """How many bytes of layers, config and manifest are in it: the archive is longer by some KiB."""
+    left_out = {layer.blob.digest for layer in image.layers if layer.diff_id in without}
+    return sum(blob.size for blob in image.blobs if blob.digest not in left_out)
 
 
 def _json(value: Any) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlencode, urljoin
 
+from ...progress import Work, working
 from ..runtime.errors import ImageProblem, InvalidName, RegistryProblem
 from .blob import LAYER, Blob, Layer, digest_of
 from .blob_stream import BlobStream, BlobUpload
@@ -94,8 +95,9 @@ class Registry:
             return image.digest
         # The biggest first: none is left to be waited for alone at the end.
         blobs = sorted((blob for blob in image.blobs if blob != image.manifest), key=lambda blob: -blob.size)
-        with ThreadPoolExecutor(_AT_ONCE, "tg-push") as pool:
-            pushed = [pool.submit(self._push_blob, repository, blob) for blob in blobs]
+        sending = working(f"pushing {reference.familiar}", sum(blob.size for blob in blobs))
+        with sending as work, ThreadPoolExecutor(_AT_ONCE, "tg-push") as pool:
+            pushed = [pool.submit(self._push_blob, repository, blob, work) for blob in blobs]
             try:
                 for one in pushed:
                     one.result()
@@ -119,6 +121,11 @@ class Registry:
                 registry=self.host,
             )
         return digest
+
+    def check_access(self) -> None:
+        """Raise `RegistryProblem` when it does not answer, or does not let us in (distribution-spec, end-1)."""
+        response = self._connection.request("GET", "", scopes=())
+        self._connection.check(response, "ask it anything", {200})
 
     def tags(self, repository: str) -> list[str]:
         """All tags of a repository, in the registry's order."""
@@ -225,20 +232,22 @@ class Registry:
 
     # Parts of pushing
 
-    def _push_blob(self, repository: str, blob: Blob) -> None:
+    def _push_blob(self, repository: str, blob: Blob, work: Work) -> None:
         response = self._connection.request(
             "HEAD", f"{repository}/blobs/{blob.digest}", scopes=_to_push(repository)
         )  # end-2
         self._connection.check(response, f"push to {repository}", {200, 404})
         if response.status_code == 200:
+            work.advance(blob.size)
             return
         registry, _, origin = (blob.origin or "").partition("/")
         location = None
         if registry == self.host and origin != repository:
             location = self._mount(repository, blob, origin)
             if location == "":
+                work.advance(blob.size)
                 return
-        self._upload(repository, blob, location)
+        self._upload(repository, blob, location, work)
 
     def _mount(self, repository: str, blob: Blob, origin: str) -> str | None:
         """Have the registry take a blob over from another repository.
@@ -258,9 +267,19 @@ class Registry:
         # The registry may refuse because of `origin`, which this user need not be allowed to read.
         return location_in(response) if response.status_code == 202 else None
 
-    def _upload(self, repository: str, blob: Blob, location: str | None) -> None:
+    def _upload(self, repository: str, blob: Blob, location: str | None, work: Work) -> None:
         """Upload a blob in one piece. When that fails it begins anew: what became of an upload cannot be known."""
         locations = [location]
+        sent = 0
+
+        def advance(count: int) -> None:
+            nonlocal sent
+            sent += count
+            work.advance(count)
+
+        def body() -> BlobUpload:
+            advance(-sent)  # of a try that failed
+            return BlobUpload(blob, advance)
 
         def upload() -> Response:
             target = locations.pop() if locations else None
@@ -277,7 +296,7 @@ class Registry:
                 target,
                 scopes=_to_push(repository),
                 headers={"Content-Type": "application/octet-stream"},
-                body=lambda: BlobUpload(blob),
+                body=body,
             )
 
         self._connection.check(self._connection.retried(upload), f"push {blob.digest} to {repository}", {201, 204})

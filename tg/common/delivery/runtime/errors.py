@@ -30,6 +30,7 @@ DeliveryError
 │   ├── CallCancelled          it was cancelled
 │   ├── WorkerEnded            the worker ended meanwhile, or had ended before
 │   └── UncrossableValue       an argument, or what came of the call, cannot be sent to the other process
+├── UnexpectedType         a resource or a result is not of the type that it was asked for as
 ├── UntrustedResult        a result refers to what the local tg and the declared dependencies do not have
 ├── PackageNotFound        no installed package, or no resource in it, of that name
 ├── PackageBusy            a version cannot be exchanged while it is being imported
@@ -76,6 +77,7 @@ __all__ = [
     "UncrossableValue",
     "UndeliverablePayload",
     "UndeliverableSource",
+    "UnexpectedType",
     "UntrustedPackage",
     "UntrustedResult",
     "WorkerEnded",
@@ -321,6 +323,15 @@ class WorkerEnded(CallFailed):
 
 class UncrossableValue(CallFailed, TypeError):
     """Raised when a value cannot be sent to the other process, before the call; or after it, when what came of it cannot."""
+
+
+class UnexpectedType(DeliveryError, TypeError):
+    """Raised by `load_resource` and `result` with a type: the object is of another. Both are told by their names."""
+
+    def __init__(self, message: str, *, expected: str, found: str) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
 
 
 class UntrustedResult(DeliveryError):

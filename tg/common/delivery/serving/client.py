@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from ...locations import Loc
+from ...progress import working
 from ..runtime.errors import ServerProblem
 
 __all__ = ["ServerClient"]
@@ -16,6 +18,7 @@ __all__ = ["ServerClient"]
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 3600
 _LOG_LINES = 50
+_CHUNK_BYTES = 1024 * 1024
 
 
 class ServerClient:
@@ -29,8 +32,8 @@ class ServerClient:
     def deploy(self, file: Path, *, mode: str = "live", share: int = 10) -> dict[str, Any]:
         """Deploy a package file; see `Deployer.deploy`. What the server answers: its version, its log, how long it took."""
         try:
-            with open(file, "rb") as opened:
-                return self._ask("POST", "/packages", data=opened, params={"mode": mode, "share": share})
+            with open(file, "rb") as opened, _Upload(opened, self._address) as upload:
+                return self._ask("POST", "/packages", data=upload, params={"mode": mode, "share": share})
         except OSError as error:
             raise ServerProblem(f"{file} cannot be read: {error.strerror}.", server=self._address) from error
 
@@ -67,6 +70,40 @@ class ServerClient:
         except (ValueError, KeyError, AttributeError):
             reason = answer.text[:500]
         raise ServerProblem(f"{self._address} refuses it: {reason}", server=self._address, status=answer.status_code)
+
+
+class _Upload:
+    """A package file as the body of a request: requests takes its length from `len`, and reads it. Its progress is told."""
+
+    def __init__(self, file: BinaryIO, address: str) -> None:
+        self._file = file
+        self._address = address
+        self._size = os.fstat(file.fileno()).st_size
+        self._sent = 0
+        self._stages = ExitStack()
+        self._work = self._stages.enter_context(working(f"sending {Path(file.name).name} to {address}", self._size))
+
+    def __enter__(self) -> _Upload:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stages.close()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(_CHUNK_BYTES), b"")
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. With the last ones, the work is the server's."""
+        data = self._file.read(size)
+        self._work.advance(len(data))
+        self._sent += len(data)
+        if data and self._sent == self._size:
+            self._stages.close()
+            self._stages.enter_context(working(f"{self._address} installs it, loads it and tries it"))
+        return data
 
 
 def _token_here(address: str) -> str | None:
