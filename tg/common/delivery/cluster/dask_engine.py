@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ...progress import working
 from ..runtime.errors import ClusterProblem
 from . import bootstrap
 from .dask_node import CHUNK_BYTES
@@ -49,10 +50,14 @@ class DaskEngine:
         if self._keep(parcel, 0, b""):
             return
         offset, complete = 0, False
-        with parcel.file.open("rb") as file:
+        with (
+            working(f"bringing {parcel.file.name} to {self.name}", parcel.size) as work,
+            parcel.file.open("rb") as file,
+        ):
             while data := file.read(CHUNK_BYTES):
                 complete = self._keep(parcel, offset, data)
                 offset += len(data)
+                work.advance(len(data))
         if not complete:
             raise self._problem(f"{parcel.file} has changed while it was brought to {self.name}.")
 
@@ -163,7 +168,9 @@ class DaskEngine:
                 self._bring_delivery()
                 kept = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
         if isinstance(kept, str):
-            raise self._problem(f"the scheduler at {self.client.scheduler.address} cannot keep {parcel.file.name}: {kept}")
+            raise self._problem(
+                f"the scheduler at {self.client.scheduler.address} cannot keep {parcel.file.name}: {kept}"
+            )
         return bool(kept)
 
     @contextmanager
