@@ -13,7 +13,7 @@ from .answer import Answer
 from .batches import Batch, Batches
 from .cluster_run import RunFacts
 from .engine import Engine, TaskLost, Ticket
-from .progress import Progress
+from .progress_bar import ProgressBar
 from .run_log import RunLog
 
 __all__ = ["MapRun", "Outcome"]
@@ -78,7 +78,7 @@ class MapRun:
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
         self._kept: deque[Outcome] = deque()
-        self._progress = Progress(f"{self.id} on {engine.name}", total, shown=progress)
+        self._progress = ProgressBar(f"{self.id} on {engine.name}", total, shown=progress)
         self._fill()
 
     def __repr__(self) -> str:
