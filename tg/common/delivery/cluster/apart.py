@@ -71,7 +71,7 @@ class _Process:
             python = python_of(environment_for(package.facts.requirements(), lock))
         reading, writing = os.pipe()
         try:
-            place = Path(__file__).parents[5]  # the folder that the private name of this delivery lies in
+            place = Path(__file__).parents[__name__.count(".")]  # the folder that this delivery can be imported from
             name = f"{__package__}.apart_worker"
             self._popen = subprocess.Popen(
                 [str(python), "-I", "-c", _PROGRAM, str(place), name, str(writing)],

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..execution.log_lines import LogLines
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
 from .answer import Answer
 from .batches import Batch, Batches
 from .cluster_run import RunFacts
 from .engine import Engine, TaskLost, Ticket
 from .progress import Progress
+from .run_log import RunLog
 
 __all__ = ["MapRun", "Outcome"]
 
@@ -25,7 +25,6 @@ _OUTSTANDING = 24
 """The same, with those that are done and whose results nobody has taken."""
 
 _LOOK_EVERY = 64
-_IN_MEMORY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,8 @@ class MapRun:
         self._again: list[Batch] = []
         self._given = 0
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
-        self._log = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 closed with the run
-        self._outcomes = self._all_outcomes()
-        self._kept: list[Outcome] = []
+        self._log = RunLog()
+        self._kept: deque[Outcome] = deque()
         self._progress = Progress(f"{self.id} on {engine.name}", total, shown=progress)
         self._fill()
 
@@ -103,17 +101,16 @@ class MapRun:
         return self._state
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What came of each item, in order, failures among the others.
+        """What came of each item, in order, failures among the others; from the first on whose outcome was not yet taken.
 
         Raises `JobFailed` when the job cannot be loaded, and what is wrong with all of it: `DependencyProblem`,
-        `UntrustedPackage`, `RunCancelled`.
+        `UntrustedPackage`, `ClusterProblem`, `RunCancelled`.
         """
-        yield from self._kept
-        self._kept = []
-        yield from self._outcomes
+        while (outcome := self._kept.popleft() if self._kept else self._next()) is not None:
+            yield outcome
 
     def results(self) -> Iterator[Any]:
-        """The results in order. Raises `ItemFailed` when it comes to an item that failed, and then what `outcomes` raises.
+        """The results in order. Raises `ItemFailed` when it comes to an item that failed, and else what `outcomes` raises.
 
         Going on with `results()` or `outcomes()` afterwards gives those of the items that follow.
         """
@@ -127,56 +124,46 @@ class MapRun:
 
     def wait(self) -> int:
         """Wait for the end, and return 0, or 1 when items failed. The outcomes are kept in memory."""
-        for outcome in self._outcomes:
+        while (outcome := self._next()) is not None:
             self._kept.append(outcome)
         return int(self._state != "succeeded")
 
     def logs(self) -> Iterator[str]:
         """The lines of all tasks whose results have come so far, task by task."""
-        position, lines = 0, LogLines()
-        while True:
-            self._log.seek(position)
-            chunk = self._log.read(1 << 16)
-            self._log.seek(0, 2)
-            if not chunk:
-                break
-            position += len(chunk)
-            yield from lines.add(chunk)
-        yield from lines.rest()
+        return self._log.lines()
 
     def cancel(self) -> None:
         """End it: what waits on the cluster is dropped, what runs is asked to stop. Does nothing to one that has ended."""
         if self._state == "running":
             self._end("cancelled")
 
-    def _all_outcomes(self) -> Iterator[Outcome]:
-        """Each outcome in turn. What is raised ends the run."""
+    def _next(self) -> Outcome | None:
+        """The next outcome, waited for; nothing when there are no more. What is raised ends the run."""
+        if self._state == "cancelled":
+            raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
         try:
-            while True:
-                if self._state == "cancelled":
-                    raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
-                if self._given in self._ready:
-                    outcome = self._ready.pop(self._given)
-                    self._given += 1
-                    if outcome.error is not None:
-                        self.failures[outcome.index] = outcome.error
-                    yield outcome
-                    if self._given % _LOOK_EVERY == 0 and self._under_way:  # whoever takes the results may be slow
-                        self._take_in(0)
-                        self._fill()
-                    continue
+            if self._given and self._given % _LOOK_EVERY == 0 and self._under_way:
+                self._take_in(0)  # whoever takes the results may be slow
+                self._fill()
+            while self._given not in self._ready:
                 self._fill()
                 if self._given in self._ready:  # an item that cannot be sent
-                    continue
-                if not self._under_way:
                     break
+                if not self._under_way:
+                    self._has_come_to_its_end()
+                    return None
                 self._take_in(None)
-        except GeneratorExit:
-            raise
         except BaseException:
             if self._state == "running":
                 self._end("failed")
             raise
+        outcome = self._ready.pop(self._given)
+        self._given += 1
+        if outcome.error is not None:
+            self.failures[outcome.index] = outcome.error
+        return outcome
+
+    def _has_come_to_its_end(self) -> None:
         if self._state == "running":
             self._end("failed" if self.failures else "succeeded")
             if self._is_detached:
@@ -240,7 +227,7 @@ class MapRun:
         logs: dict[int, str] = {}
         for place, text in answer.logs:
             logs[place] = logs.get(place, "") + text
-            self._log.write(text.encode("utf-8", "backslashreplace"))
+            self._log.add(text)
         for place, index in enumerate(batch.indices):
             log = logs.get(place, "")
             if place in answer.failures:
