@@ -108,7 +108,7 @@ class RayEngine:
         return lacking
 
     def submit(
-        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None, divisible: bool = False
     ) -> Sequence[Ticket]:
         """Tasks of this driver, or of the keeper."""
         import ray
@@ -116,6 +116,8 @@ class RayEngine:
         data, function = order.to_bytes(), self._function("task")
         options = {**self._options, "name": order.run_id}
         if kept is None:
+            if divisible:
+                options["max_retries"] = 0  # the worker that is started in place of one that has ended takes a second
             call = function.options(**options)
             return [call.remote(data, batch) for batch in batches]
         calls = [(data, batch, index) for index, batch in enumerate(batches)]
