@@ -57,6 +57,7 @@ AROUND = {
     "packageurl",
     "packaging",
     "requests",
+    "rich",
     "urllib3",
     "uv",
 }
