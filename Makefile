@@ -61,7 +61,7 @@ bench: .venv/.ready ## The benchmarks
 	.venv/bin/python -m benchmarks
 
 .PHONY: bench-peers
-bench-peers: .venv/.ready .venv-peers/.ready .venv-servers/.ready ## The same for other systems, in environments of their own: downloads torch, MLflow, Ray and others
+bench-peers: .venv/.ready .venv-peers/.ready .venv-servers/.ready .venv-mlserver/.ready ## The same for other systems, in environments of their own: downloads torch, MLflow, Ray and others
 	.venv/bin/python -m benchmarks peers servers
 
 .PHONY: lock
@@ -71,8 +71,12 @@ lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file 
 
 .PHONY: clean
 clean: ## Remove all that make made: environments, caches, builds
-	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .venv-mlserver .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: notebooks
+notebooks: .venv/.ready ## Run the notebooks of docs/ and keep what they print; they need a container engine
+	.venv/bin/python scripts/notebook
 
 # The environments: of the default Python, and one for each other. PYTHON= names the interpreter to make it with.
 .venv/.ready: $(SET_UP)
@@ -92,7 +96,7 @@ clean: ## Remove all that make made: environments, caches, builds
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
 	@touch $@
 
-.venv-servers/.ready: .venv/.ready requirements/servers.txt
-	@.venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .venv-servers
-	@.venv/bin/uv pip install --quiet --python .venv-servers/bin/python -r requirements/servers.txt
+.venv-servers/.ready .venv-mlserver/.ready: .venv-%/.ready: .venv/.ready requirements/%.txt
+	@.venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .venv-$*
+	@.venv/bin/uv pip install --quiet --python .venv-$*/bin/python -r requirements/$*.txt
 	@touch $@

@@ -19,7 +19,6 @@ from .samples import REPOSITORY, Observation
 from .served import free_port, requests_per_second, served
 from .trees import NEEDED
 
-PYTHON = REPOSITORY / ".venv-servers/bin/python"
 VALUE = 1000
 PLAIN = f'{{"value":{VALUE}}}'
 TENSOR = f'{{"inputs":[{{"name":"value","shape":[1],"datatype":"INT64","data":[{VALUE}]}}]}}'
@@ -34,10 +33,22 @@ class System:
     body: str = PLAIN
     number: str = r"^(\d+)$"
     """Where in an answer its number is."""
+    environment: str = ".venv-servers"
+
+    @property
+    def python(self) -> Path:
+        return REPOSITORY / self.environment / "bin/python"
 
 
 SYSTEMS = (
-    System("MLServer, a worker process", "mlserver", "/v2/models/adder/infer", TENSOR, r'"data":\s*\[(\d+)\]'),
+    System(
+        "MLServer, a worker process",
+        "mlserver",
+        "/v2/models/adder/infer",
+        TENSOR,
+        r'"data":\s*\[(\d+)\]',
+        ".venv-mlserver",
+    ),
     System("Ray Serve", "ray_serve"),
     System("BentoML, started anew", "bentoml"),
 )
@@ -45,8 +56,9 @@ SYSTEMS = (
 
 def measure(rounds: int, *, quick: bool = False) -> list[Row]:
     """`rounds` swaps of each."""
-    if not PYTHON.exists():
-        raise SystemExit("The other servers are not installed. `make .venv-servers/.ready` does that.")
+    for system in SYSTEMS:
+        if not system.python.exists():
+            raise SystemExit(f"{system.name} is not installed. `make {system.environment}/.ready` does that.")
     rows = []
     with tempfile.TemporaryDirectory() as name, served(Path(name), NEEDED) as server:
         first, *others = server.packages(range(rounds + 1))
@@ -77,7 +89,7 @@ def _other(system: System, folder: Path) -> Iterator[tuple[int, Callable[[int], 
     program = REPOSITORY / f"benchmarks/systems/server_{system.program}.py"
     work = folder / "work"
     work.mkdir()
-    command = [str(PYTHON), str(program), str(port), str(work)]
+    command = [str(system.python), str(program), str(port), str(work)]
     with (
         open(folder / "log.txt", "wb") as log,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process,

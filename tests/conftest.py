@@ -8,12 +8,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import services as machine
 from hypothesis import settings
 from projects import Project
 from services import SecuredRegistry, Services, SshServer, given
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No test is about time: a property that holds, holds on a busy machine as well.
 settings.register_profile("without a deadline", deadline=None)
@@ -109,6 +113,18 @@ def secured_registry(services: Services) -> SecuredRegistry:
 def browser_program(services: Services) -> str:
     """The path of a Chromium."""
     return given(services.browser)
+
+
+@pytest.fixture(scope="module")
+def browser(browser_program: str) -> Iterator[Browser]:
+    """A browser that runs; a test opens windows of its own. Its driver has a loop in this thread, so it ends with the module."""
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=60_000)  # as long as it takes on a machine that others use as well
+        arguments = ["--no-sandbox"] if os.getuid() == 0 else []  # the sandbox of Chromium refuses root
+        with playwright.chromium.launch(executable_path=browser_program, args=arguments) as started:
+            yield started
 
 
 @pytest.fixture(scope="session")

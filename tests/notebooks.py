@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -32,12 +33,22 @@ class Notebook:
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
-    def run(self, cell: str, *, fails: bool = False) -> str:
-        """Run a cell and return what it printed, and where it is to fail the error."""
+    def interrupt(self) -> None:
+        """What the stop button does."""
+        self._manager.interrupt_kernel()
+
+    def run(self, cell: str, *, fails: bool = False, seen: Callable[[str], object] = lambda drawn: None) -> str:
+        """Run a cell and return what it printed, and where it is to fail the error.
+
+        `seen` gets the HTML of each output that is drawn, and of each that is drawn anew, when it is.
+        """
         shown: list[str] = []
 
         def take(message: dict[str, Any]) -> None:
             content = message["content"]
+            drawn = content.get("data", {}).get("text/html")
+            if drawn is not None:
+                seen(drawn)
             if message["msg_type"] == "stream" and content["name"] == "stdout":
                 shown.append(content["text"])
             elif message["msg_type"] == "error":

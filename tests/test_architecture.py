@@ -24,7 +24,9 @@ ROOMS = [
     "common.delivery.isolation",
     "common.delivery.images",
     "common.delivery.delivery",
+    "common.delivery.inspection",
     "common.delivery.execution",
+    "common.delivery.cluster",
     "common.delivery.serving",
     "common.cli",
 ]
@@ -46,22 +48,26 @@ SERVING = {
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(tg.common.__path__, "tg.common."))
 AROUND = {
+    "IPython",
     "backports",
     "certifi",
     "cryptography",
     "cyclonedx",
+    "distributed",
     "docker",
     "isal",
     "model_signing",
     "numpy",
     "packageurl",
     "packaging",
+    "ray",
     "requests",
     "rich",
+    "typing_extensions",  # for type checkers alone, which bring it
     "urllib3",
     "uv",
 }
-"""Distributions that are used around packages, never for making or loading one; imported in functions alone."""
+"""Distributions that are used around packages, never for making or loading one; imported in functions alone. IPython is the notebook's own."""
 
 
 def relative_imports(file: Path) -> list[tuple[int, str]]:

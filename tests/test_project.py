@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -81,3 +82,13 @@ def test_every_pin_of_the_lock_has_its_hashes() -> None:
     pins = [line for line in lock.splitlines() if line and not line.lstrip().startswith("#")]
     assert pins
     assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "tg").rglob("vendor")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_others_have_written_is_as_they_released_it(folder: Path) -> None:
+    table = re.findall(
+        r"^\| `([^`]+)` \|.*`([0-9a-f]{64})` \|$", (folder / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    files = {path.name for path in folder.iterdir() if path.suffix in (".js", ".css")}
+    assert files
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files} == dict(table)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from projects import Project
 
-from tg.common.delivery.delivery import list_installed, prune
+from tg.common.delivery.delivery import install_package_and_get_loader, list_installed, prune
 from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.runtime.errors import PackageNotFound, PackageRejected
+from tg.common.delivery.runtime.module_tree import ModuleTree
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -182,3 +183,25 @@ def test_after_a_replacement_the_new_one_is_the_last_and_is_what_is_kept(project
     )
     assert printed.splitlines()[:2] == ["two 2", "two 1"]
     assert printed.splitlines()[2].startswith("[<InstalledPackage my_job__1_0_0: my_job 1.0.0 in ")
+
+
+def test_a_package_that_is_removed_while_its_folders_are_looked_for_again_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry_point = install_package_and_get_loader(project.deliver(), silent=True)
+    folder = entry_point.resources_location.parent
+    away = folder.with_name("away")
+    for path in (folder, folder / "tg", folder / "tg/my"):
+        monkeypatch.setitem(
+            sys.path_importer_cache, str(path), None
+        )  # what Python keeps of a folder that it missed once
+    monkeypatch.setitem(sys.path_importer_cache, str(folder.parent), None)
+    look_again = ModuleTree.forget_missing_folders
+
+    def removed_meanwhile(tree: ModuleTree) -> bool:
+        folder.rename(away)
+        return look_again(tree)
+
+    monkeypatch.setattr(ModuleTree, "forget_missing_folders", removed_meanwhile)
+    with pytest.raises(PackageNotFound, match="is not installed any more"):
+        entry_point.load_resource("job")

@@ -40,6 +40,7 @@ class Process(Versioned):
 
     def run(self, end: str = "", seconds: float = 0.0) -> dict[str, int]:
         if seconds:
+            print("at work", flush=True)
             time.sleep(seconds)
         if end == "exit":
             print("about to exit", flush=True)
@@ -51,6 +52,21 @@ class Process(Versioned):
         if end == "kill":
             os.kill(os.getpid(), 9)
         return {"process": os.getpid(), "parent": os.getppid()}
+
+
+class Dying:
+    """Cannot live: its process ends when it has just been told to be ready. Its starts are lines of a file."""
+
+    def __init__(self, starts: str) -> None:
+        self.starts = starts
+
+    def warm_up(self) -> None:
+        with open(self.starts, "a") as file:
+            print(time.monotonic(), file=file)
+        threading.Timer(0.3, os._exit, [1]).start()
+
+    def run(self) -> None:
+        pass
 
 
 class Doubled(Versioned):

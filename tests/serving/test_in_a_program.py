@@ -6,10 +6,10 @@ from serving.servers import Packages
 
 
 def test_a_server_runs_in_a_thread_and_is_stopped_from_another(packages: Packages) -> None:
-    file = packages.make("threaded", "1", "Versioned('1')")
+    files = [str(packages.make("threaded", version, f"Versioned({version!r})")) for version in "12345"]
     printed = packages.project.run(
         f"""
-        import logging, threading, requests
+        import logging, threading, time, requests
         from pathlib import Path
         from tg.common.delivery.serving.client import ServerClient
         from tg.common.delivery.serving.server import Server
@@ -25,16 +25,19 @@ def test_a_server_runs_in_a_thread_and_is_stopped_from_another(packages: Package
         heard = threading.Event()
         logging.getLogger("tg.server").addHandler(Listening())
         logging.getLogger("tg.server").setLevel(logging.INFO)
-        server = Server(ServerSettings(port=0, management_port=0, preload=()))
+        server = Server(ServerSettings(port=0, management_port=0, preload=(), keep=1))
         thread = threading.Thread(target=server.run)
         thread.start()
         heard.wait()
         client = ServerClient(listening[0]["management"])
-        client.deploy(Path({str(file)!r}))
+        for file in {files}:
+            client.deploy(Path(file))
         print(requests.post(f"http://{{listening[0]['requests']}}/threaded", json={{}}).json())
+        while len([path for path in server.settings.store_folder.glob("*") if path.name != "names"]) > 3:
+            time.sleep(0.05)  # the live one, the one before, and one that is kept
         server.stop()
         thread.join()
         print("ended")
         """
     )
-    assert printed.splitlines() == ["{'version': '1', 'value': 0}", "ended"]
+    assert printed.splitlines() == ["{'version': '5', 'value': 0}", "ended"]

@@ -100,9 +100,30 @@ def test_every_request_has_a_line_where_that_is_wanted(start: Start, packages: P
     server = start(access_log=True)
     server.deployed(packages.make("accessed", "1", "Versioned('1')"))
     server.ask("accessed", X_Request_Id="one of all")
-    (line,) = server.logged(message="answered", request_id="one of all")
+    (line,) = until(lambda: server.logged(message="answered", request_id="one of all"))
     assert (line["model"], line["version"], line["status"]) == ("accessed", "1", 200)
     assert line["ms"] > 0
+    assert server.ask("nobody").status_code == 404
+    assert requests.get(f"{server.requests}/accessed", timeout=60).status_code == 405
+    until(lambda: server.logged(message="answered", model="nobody", status=404))
+    until(lambda: server.logged(message="answered", method="GET", path="/accessed", status=405))
+
+
+def test_every_error_of_the_management_is_json(server: RunningServer) -> None:
+    for method, path, status in (("GET", "/nothing/here", 404), ("DELETE", "/status", 405)):
+        answer = server.manage(method, path)
+        assert answer.status_code == status
+        assert answer.json()["error"].startswith(f"{method} {path}: ")
+
+
+def test_a_server_is_ready_while_it_takes_a_version_in(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("warming", "1", "Versioned('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(server.deployed, packages.make("warming", "2", "Slow('2')"))
+        until(lambda: server.states("warming").get("2") == "warming")
+        assert server.manage("GET", "/health/ready").status_code == 200
+        assert deploying.result()["state"] == "ready"
+    assert server.manage("GET", "/health/ready").status_code == 200
 
 
 def test_the_trace_of_a_request_is_that_of_the_job(server: RunningServer, packages: Packages) -> None:
@@ -320,3 +341,20 @@ def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(
     assert server.ask("anything").status_code == 401
     with pytest.raises(ValueError, match="cannot be read"):
         ServerSettings(tokens=tmp_path / "typo.json")
+
+
+def test_the_source_of_two_versions_is_compared_by_a_process_of_its_own(
+    server: RunningServer, packages: Packages
+) -> None:
+    server.deployed(packages.make("compared", "1", "Versioned('1')"))
+    module = packages.project.folder / "tg/served/compared.py"
+    module.write_text("ANSWER = 42\n", encoding="utf-8")
+    server.deployed(packages.make("compared", "2", "Versioned('2')"))
+    module.unlink()
+    before = server.processes()
+    answer = server.manage("GET", "/names/compared/difference?before=1&after=2")
+    assert answer.json()["difference"].splitlines()[-2:] == ["@@ -0,0 +1 @@", "+ANSWER = 42"]
+    assert server.manage("GET", "/names/compared/difference?before=2&after=2").json() == {"difference": ""}
+    until(lambda: server.processes() <= before)
+    unknown = server.manage("GET", "/names/compared/difference?before=1&after=3")
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no version '3' of compared")

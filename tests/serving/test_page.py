@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import os
 import re
 import sys
 import threading
@@ -14,45 +11,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
-from projects import REPOSITORY
+from browsers import OVERFLOW, listen, wrong_for_listeners
+from playwright.sync_api import Browser, Locator, Page, expect
 from serving.page_server import PageServer, page_server
-
-VENDOR = REPOSITORY / "tg/common/delivery/serving/page/vendor"
-REFUSED = "Failed to load resource: the server responded with a status of 4"
-"""What the browser itself notes of an answer that the page then tells the user of."""
-
-NAMELESS = """() => {
-  const nameOf = (one) => one.getAttribute("aria-label") || one.textContent.trim() || one.title ||
-    [...(one.labels ?? [])].map((label) => label.textContent.trim()).join("");
-  return [...document.querySelectorAll("button, a, input, select, summary, dialog, progress, [role=region]")]
-    .filter((one) => !nameOf(one)).map((one) => one.outerHTML);
-}"""
-HEADINGS = '() => [...document.querySelectorAll("h1, h2, h3, h4")].map((one) => Number(one.tagName[1]))'
-DOUBLE_IDS = """() => {
-  const ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
-  return ids.filter((id, place) => ids.indexOf(id) !== place);
-}"""
-DANGLING = """() => [...document.querySelectorAll("[aria-labelledby], [aria-describedby], label[for]")]
-  .map((one) => one.getAttribute("aria-labelledby") ?? one.getAttribute("aria-describedby") ?? one.htmlFor)
-  .filter((id) => !document.getElementById(id))"""
-HEADERS_WITHOUT_SCOPE = '() => document.querySelectorAll("th:not([scope])").length'
-OVERFLOW = "() => document.documentElement.scrollWidth - innerWidth"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     with page_server(tmp_path_factory.mktemp("page")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def browser(browser_program: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        expect.set_options(timeout=60_000)  # as long as it takes on a machine that others use as well
-        arguments = ["--no-sandbox"] if os.getuid() == 0 else []  # the sandbox of Chromium refuses root
-        with playwright.chromium.launch(executable_path=browser_program, args=arguments) as started:
-            yield started
 
 
 @pytest.fixture
@@ -65,19 +32,6 @@ def page(browser: Browser, server: PageServer) -> Iterator[Page]:
         give_token(opened, server.token)
         yield opened
         assert wrong == []
-
-
-def listen(page: Page) -> list[str]:
-    """The list into which everything comes that is wrong on the console of a tab."""
-    wrong: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
-            wrong.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    return wrong
 
 
 def give_token(page: Page, token: str) -> None:
@@ -446,15 +400,7 @@ def test_everything_has_a_name_for_those_who_listen(page: Page, server: PageServ
     page.get_by_role("button", name="Deploy…").click()
     expect(page.get_by_role("dialog", name="Deploy a package")).to_be_visible()
 
-    assert page.evaluate(NAMELESS) == []
-    assert page.evaluate(DOUBLE_IDS) == []
-    assert page.evaluate(DANGLING) == []
-    assert page.evaluate(HEADERS_WITHOUT_SCOPE) == 0
-    levels = page.evaluate(HEADINGS)
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
-    assert page.locator("html").get_attribute("lang") == "en"
+    assert wrong_for_listeners(page) == []
 
 
 def test_a_dialog_ends_with_escape_and_gives_the_focus_back(page: Page) -> None:
@@ -509,15 +455,6 @@ def test_the_page_is_not_in_what_is_delivered(server: PageServer) -> None:
         serving = [name for name in package.namelist() if "/serving/" in name]
     assert [name for name in serving if name.endswith("/serving/management.py")]
     assert [name for name in serving if "/page/" in name] == []
-
-
-def test_what_others_have_written_is_as_they_released_it() -> None:
-    table = re.findall(
-        r"^\| `([^`]+)` \|.*`([0-9a-f]{64})` \|$", (VENDOR / "README.md").read_text("utf-8"), re.MULTILINE
-    )
-    files = {path.name for path in VENDOR.iterdir() if path.suffix in (".js", ".css")}
-    assert {name for name, _ in table} == files
-    assert {name: hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() for name, _ in table} == dict(table)
 
 
 def test_figures_come_from_a_time_on_and_nonsense_is_refused(server: PageServer) -> None:

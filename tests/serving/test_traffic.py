@@ -131,6 +131,30 @@ def test_a_version_that_is_pushed_out_is_unloaded_and_can_be_loaded_again(
     assert (refused.status_code, "gets requests" in refused.json()["error"]) == (409, True)
 
 
+def test_what_is_loaded_again_is_the_version_that_was_live_last(server: RunningServer, packages: Packages) -> None:
+    server.deployed(packages.make("live_last", "1", "Versioned('1')"))
+    server.deployed(packages.make("live_last", "2", "Versioned('2')"), mode="none")
+    headers = {"Authorization": f"Bearer {server.token}"}
+    for verb in ("unload", "load"):
+        address = f"{server.requests}/v2/repository/models/live_last/{verb}"
+        assert requests.post(address, headers=headers, timeout=60).status_code == 200
+    assert server.ask("live_last").json()["version"] == "1"
+
+
+def test_traffic_that_cannot_be_leaves_nothing_loaded_for_it(server: RunningServer, packages: Packages) -> None:
+    for version in "123456":
+        server.deployed(packages.make("half", version, f"Versioned({version!r})"))
+    (broken,) = server.folder.glob("store/*/half__4/resources/job")
+    broken.unlink()
+    until(lambda: list(server.states("half").values()).count("unloaded") == 4)
+    wanted = {"weights": dict.fromkeys("1234", 25), "shadow": None}
+    answer = server.manage("PUT", "/names/half/traffic", json=wanted)
+    assert answer.status_code == 422
+    until(lambda: list(server.states("half").values()).count("unloaded") == 3)
+    assert server.states("half")["4"] == "failed"
+    assert server.ask("half").json()["version"] == "6"
+
+
 def test_a_request_ends_on_the_version_that_it_began_with(server: RunningServer, packages: Packages) -> None:
     server.deployed(versioned(packages, "flight", "1"))
     with ThreadPoolExecutor() as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -59,6 +60,19 @@ def test_a_worker_that_dies_is_replaced_and_its_requests_are_told(
         assert server.logged(message="Fatal Python error: Segmentation fault", model=name)
 
 
+def test_a_worker_that_ends_right_after_it_was_ready_is_replaced_with_pauses(
+    start: Start, packages: Packages, tmp_path: Path
+) -> None:
+    server = start()
+    starts = tmp_path / "starts"
+    server.deploy(packages.make("dying", "1", f"Dying({str(starts)!r})"))
+    lines = until(lambda: lines if len(lines := starts.read_text().split()) > 4 else None)
+    times = [float(line) for line in lines]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert pauses[2] > 0.5
+    assert pauses[3] > 2
+
+
 def test_what_a_worker_wrote_last_is_in_the_log(server: RunningServer, packages: Packages) -> None:
     server.deployed(packages.make("last_words", "1", "Process('1')"))
     server.ask("last_words", {"end": "exit"})
@@ -101,6 +115,19 @@ def test_a_request_that_waits_too_long_is_refused(narrow: RunningServer, package
         assert long.result().status_code == 200
 
 
+def test_nothing_is_begun_for_clients_that_are_gone(start: Start, packages: Packages) -> None:
+    server = start(access_log=True)
+    server.deployed(packages.make("left", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(server.ask, "left", {"seconds": 2})
+        until(lambda: server.logged(message="at work"))
+        with pytest.raises(requests.Timeout):
+            requests.post(f"{server.requests}/left", json={"end": "kill"}, timeout=0.2)
+        until(lambda: server.logged(message="answered", model="left", status=499))
+        process = long.result().json()["process"]
+    assert server.ask("left").json()["process"] == process  # what its client has left would have ended it
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_process_outlives_the_server(start: Start, packages: Packages, number: signal.Signals) -> None:
     server = start(workers=2)
@@ -117,6 +144,34 @@ def test_no_process_outlives_the_server(start: Start, packages: Packages, number
             assert asked.exception() is not None
         else:
             assert asked.result().status_code == 200
+
+
+def test_a_second_signal_ends_the_server_and_its_workers_at_once(start: Start, packages: Packages) -> None:
+    server = start()
+    server.deployed(packages.make("impatient", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "impatient", {"seconds": 600})
+        until(lambda: server.logged(message="at work"))
+        started = server.processes()
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: server.logged(signal="SIGINT"))
+        assert server.process.poll() is None
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait() == -signal.SIGINT
+        until(lambda: alive(started) == set())
+        assert asked.exception() is not None
+
+
+def test_a_worker_that_is_stuck_is_killed_when_the_server_ends(start: Start, packages: Packages) -> None:
+    server = start(stop_seconds=0.2)
+    server.deployed(packages.make("stuck", "1", "Process('1')"))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, "stuck", {"seconds": 600})
+        until(lambda: server.logged(message="at work"))
+        started = server.processes()
+        assert server.stop() == 0
+        assert alive(started) == set()
+        assert asked.exception() is not None or asked.result().status_code >= 500
 
 
 def test_workers_do_not_outlive_the_server_when_their_nursery_was_killed(start: Start, packages: Packages) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 
-__all__ = ["LineFormatter", "Logger", "TgLogger"]
+__all__ = ["LineFormatter", "Logger", "TgLogger", "program_has_handlers"]
 
 _MARK = "tg-default-handler"
 
@@ -36,7 +36,7 @@ class _DefaultHandler(logging.Handler):
         self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _program_has_handlers():
+        if program_has_handlers():
             return
         stream = sys.stdout
         if stream is None:  # pythonw, daemons
@@ -48,7 +48,7 @@ class _DefaultHandler(logging.Handler):
             self.handleError(record)
 
 
-def _program_has_handlers() -> bool:
+def program_has_handlers() -> bool:
     """Whether anybody but us listens to the `tg` logger, on itself or above it."""
     logger: logging.Logger | None = logging.getLogger("tg")
     while logger is not None:

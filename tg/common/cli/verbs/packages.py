@@ -128,10 +128,19 @@ def _lock_for(packaging: Packaging, target: str) -> Lock:
 def _inspect_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--json", action="store_true", help="for a program to read")
+    parser.add_argument(
+        "--html", type=Path, nargs="?", const=False, metavar="OUT", help="as a page; NAME-VERSION.html unless given"
+    )
+    parser.add_argument("--against", type=Path, metavar="OTHER", help="with --html: what differs from that package")
     parser.set_defaults(call=_inspect)
 
 
 def _inspect(options: Namespace) -> int:
+    if options.html is not None:
+        from ...delivery.inspection.page import write_page
+
+        print(write_page(options.file, options.html or None, against=options.against))
+        return 0
     from ...delivery.delivery import inspect_package
 
     with Bars():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..runtime.card import card
 from ..runtime.errors import UndeliverableSource
 from .declared import missed_by, unused_of
 from .examination import Examination
@@ -48,6 +49,10 @@ class CheckReport:
             return "nothing was found"
         kinds = ("problem", self.problems), ("warning", self.warnings), ("note", self.notes)
         return "\n".join(f"{kind}: {text}" for kind, texts in kinds for text in texts)
+
+    def _repr_html_(self) -> str:
+        found = [("problems", self.problems), ("warnings", self.warnings), ("notes", self.notes)]
+        return card("CheckReport", "" if any(texts for _, texts in found) else "nothing was found", found)
 
     def __add__(self, other: CheckReport) -> CheckReport:
         return CheckReport(self.problems + other.problems, self.warnings + other.warnings, self.notes + other.notes)

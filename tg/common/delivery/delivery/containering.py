@@ -22,6 +22,7 @@ from ..images.package_layer import BuiltPackage
 from ..images.pushing import Pusher
 from ..images.recipe import Recipe
 from ..images.reference import Reference
+from ..runtime.card import card, size_of
 from ..runtime.errors import ImageProblem
 from ..trust.policy import Policy
 from .built_package import read_built_package
@@ -95,6 +96,25 @@ class Containering:
     def from_built(cls, built: BuiltPackage) -> Containering:
         """Settings for an image of a package that was read."""
         return cls(built.name, _tag(built.version))
+
+    def __repr__(self) -> str:
+        made = "not made yet" if self.image is None else self.image.id
+        return f"<Containering {self.image_name}{f':{self.image_tag}' if self.image_tag else ''}: {made}>"
+
+    def _repr_html_(self) -> str:
+        image = self.image
+        layers = image.layers if image is not None else ()
+        return card(
+            "Containering",
+            f"{self.image_name}:{self.image_tag or '(tag from the content)'}",
+            [
+                ("base image", self.base_image or f"python:{self.python_version}-slim"),
+                ("platform", image.platform if image is not None else self.platform),
+                ("image", image.id if image is not None else "not made yet"),
+                ("layers", [f"{size_of(layer.blob.size)}  {layer.created_by}" for layer in layers]),
+                ("called", self.image_reference),
+            ],
+        )
 
     def make_container(self, packaging: Packaging) -> Containering:
         """Compose the image of a package, push it, and return these settings. The package is made if it was not yet.

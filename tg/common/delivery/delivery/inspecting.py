@@ -14,6 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from os import PathLike
 from pathlib import Path
 
+from ..runtime.card import card, size_of
 from ..runtime.errors import PackageRejected, TrustProblem
 from ..runtime.roots import Roots
 from ..trust.envelope import Envelope
@@ -27,7 +28,7 @@ from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .wheel import RECORD_FILE, WheelReader
 
-__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package"]
+__all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package", "moment"]
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ class PackageReport:
                 "key_id": signature.signer.key_id,
                 "fits": signature.fits,
                 "sequence": signature.manifest.sequence,
-                "created": _moment(signature.manifest.created),
-                "expires": signature.manifest.expires and _moment(signature.manifest.expires),
+                "created": moment(signature.manifest.created),
+                "expires": signature.manifest.expires and moment(signature.manifest.expires),
                 "platform": signature.manifest.platform,
             },
             "trusted": self.trusted,
@@ -164,10 +165,32 @@ class PackageReport:
     def __str__(self) -> str:
         return "\n".join(self._lines())
 
+    def __repr__(self) -> str:
+        facts = self.facts
+        trusted = "trusted" if self.trusted else "not trusted"
+        return f"<PackageReport {facts.uid.name} {facts.uid.version}: {len(self.files)} files, {trusted}, {self.path}>"
+
+    def _repr_html_(self) -> str:
+        facts = self.facts
+        shown = [
+            ("file", f"{self.path} ({size_of(self.size)})"),
+            ("module", facts.module_name),
+            ("digest", self.digest),
+            ("python", f"{facts.requires_python}, made with {facts.built_with}"),
+            ("signed", [line[len("  signed") :].strip() for line in self._signature_lines()][:1]),
+            ("trusted" if self.trusted else "NOT TRUSTED", self.verdict),
+            ("dependencies", facts.requirements() or "none"),
+            ("locked for", self.locks),
+            ("resources", [f"{one.key} ({size_of(one.size + sum(one.buffers))})" for one in self.resources]),
+            ("source", f"{len(self.files)} files in all"),
+            ("marked", self.marked),
+        ]
+        return card("package", f"{facts.uid.name} {facts.uid.version}", shown)
+
     def _lines(self) -> Iterator[str]:
         facts = self.facts
         yield f"{facts.uid.name} {facts.uid.version}"
-        yield f"  file        {self.path} ({_bytes(self.size)})"
+        yield f"  file        {self.path} ({size_of(self.size)})"
         yield f"  module      {facts.module_name}"
         yield f"  digest      {self.digest}"
         yield f"  content     sha256:{facts.content}"
@@ -189,8 +212,8 @@ class PackageReport:
         yield "resources"
         for resource in self.resources:
             count = len(resource.buffers)
-            buffers = f", and {count} buffer{'s' * (count > 1)} of {_bytes(sum(resource.buffers))}" if count else ""
-            yield f"  {resource.key} ({_bytes(resource.size)}{buffers})"
+            buffers = f", and {count} buffer{'s' * (count > 1)} of {size_of(sum(resource.buffers))}" if count else ""
+            yield f"  {resource.key} ({size_of(resource.size)}{buffers})"
             for reference in resource.references:
                 yield f"    {'!' if reference.is_marked else ' '} {_printable(str(reference))}{_WORDS[reference.home]}"
             if resource.problem:
@@ -215,9 +238,9 @@ class PackageReport:
             if self.signature.fits
             else (f"  signed      NOT by {_printable(named)}, though it says so")
         )
-        yield f"  sequence    {manifest.sequence}, of {_moment(manifest.created)}, on {_printable(manifest.platform)}"
+        yield f"  sequence    {manifest.sequence}, of {moment(manifest.created)}, on {_printable(manifest.platform)}"
         if manifest.expires is not None:
-            yield f"  expires     {_moment(manifest.expires)}"
+            yield f"  expires     {moment(manifest.expires)}"
 
 
 _WORDS = {
@@ -354,18 +377,11 @@ def _signature(envelope: bytes | None) -> Signature | None:
     return Signature(manifest, signer, read.is_signed_by(signer))
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """A time of a manifest, seconds since 1970, for a person."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _printable(text: str) -> str:
     """What a file says of itself, without the codes that a terminal would obey."""
     return text if text.isprintable() else ascii(text)
-
-
-def _bytes(count: int) -> str:
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024  # type: ignore[assignment]
-    return f"{count:,.1f} GiB"

@@ -47,6 +47,16 @@ def install_package_and_get_loader(
 ) -> IsolatedEntryPoint: ...
 
 
+@overload
+def install_package_and_get_loader(
+    package_location: str | PathLike[str],
+    *,
+    silent: bool = False,
+    policy: Policy | None = None,
+    isolated: bool,
+) -> EntryPoint: ...
+
+
 def install_package_and_get_loader(
     package_location: str | PathLike[str],
     *,

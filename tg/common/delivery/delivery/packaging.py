@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...locations import Loc
 from ...logger import Logger
+from ..runtime.card import card, size_of
 from ..runtime.errors import InvalidName, UndeliverablePayload, UndeliverableSource
 from ..trust.own_builds import note_own_build
 from .checking import CheckReport
@@ -93,6 +94,25 @@ class Packaging:
         where = "not made yet" if self.package_location is None else f"made as {self.package_location}"
         return (
             f"<Packaging {self.name}{f' {self.version}' if self.version else ''}: {', '.join(self.payload)}; {where}>"
+        )
+
+    def _repr_html_(self) -> str:
+        location = self.package_location
+        made = location is not None and location.exists()
+        return card(
+            "Packaging",
+            f"{self.name} {self.version or '(version from the content)'}",
+            [
+                (
+                    "payload",
+                    [f"{name}: {type(one).__module__}.{type(one).__qualname__}" for name, one in self.payload.items()],
+                ),
+                ("dependencies", [_shown(one) for one in dependency_lists(self.dependencies)]),
+                ("roots", None if self.roots is None else [*self.roots]),
+                ("locked for", [f"{lock.python} on {lock.platform}" for lock in self.locks]),
+                ("module", self.package_module_name),
+                ("file", f"{location} ({size_of(location.stat().st_size)})" if location and made else "not made yet"),
+            ],
         )
 
     def make_package(self, destination: str | PathLike[str] | None = None) -> Packaging:
@@ -224,6 +244,13 @@ class Packaging:
         if not self.silent:
             Logger.info(f"{manifest.module_name} is signed: {manifest.signer}, sequence {manifest.sequence}")
         return self
+
+
+def _shown(dependencies: object) -> str:
+    if not isinstance(dependencies, DependencyList):
+        return str(dependencies)
+    requirements = [*dependencies.dependencies, *(["what is found"] if dependencies.is_inferred else [])]
+    return f"{dependencies.name}: {', '.join(requirements) or 'nothing'}"
 
 
 def _write(found: Examination, plan: Plan, location: Path, *, checked: bool, keep: bool = True) -> CheckReport:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..environments.lock import Lock
 
-__all__ = ["check_requirements", "install_missing", "unmet_requirements"]
+__all__ = ["check_requirements", "install_missing", "unmet", "unmet_requirements"]
 
 
 def check_requirements(texts: Sequence[str]) -> list[Requirement]:
@@ -53,10 +53,15 @@ def check_requirements(texts: Sequence[str]) -> list[Requirement]:
 
 def unmet_requirements(facts: PackageFacts) -> tuple[list[str], list[str]]:
     """The requirements of a package that are not installed here, and what is installed that conflicts with others of them."""
+    return unmet(facts.requirements(), facts.module_name)
+
+
+def unmet(texts: Sequence[str], needed_by: str) -> tuple[list[str], list[str]]:
+    """The same for requirements (PEP 508) alone."""
     missing: list[str] = []
     conflicts: list[str] = []
-    for requirement in check_requirements(facts.requirements()):
-        _look_for(requirement, facts.module_name, missing, conflicts, frozenset())
+    for requirement in check_requirements(texts):
+        _look_for(requirement, needed_by, missing, conflicts, frozenset())
     return missing, conflicts
 
 

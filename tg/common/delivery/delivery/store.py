@@ -29,7 +29,14 @@ from typing import TYPE_CHECKING, Any
 from ...locations import Loc
 from ...progress import Work, working
 from ..runtime.errors import PackageNotFound
-from ..runtime.whole_files import make_private_folder, one_at_a_time, sweep_unfinished, unfinished_folder, write_whole
+from ..runtime.whole_files import (
+    make_private_folder,
+    one_at_a_time,
+    set_aside_for_sweep,
+    sweep_unfinished,
+    unfinished_folder,
+    write_whole,
+)
 from .facts import PackageFacts
 from .storage import storing
 
@@ -135,10 +142,24 @@ class Store:
             )
         return max(named, key=lambda package: package.installed_at, default=None)
 
+    def of_seal(self, seal: str) -> InstalledPackage | None:
+        """The package with this digest, if it is there."""
+        return self._installed(self.root / seal)
+
     def remove(self, package: InstalledPackage) -> None:
         """Take a package out of the store: in one step out of sight, then off the disk."""
         with storing(f"{package.module_name} cannot be removed", self.root), unfinished_folder(self.root) as gone:
             _rename_if_there(package.folder.parent, gone / package.seal)
+
+    def put_away(self, folder: Path) -> Path | None:
+        """The same for whoever has no time to remove it, and knows its folder `UID/`: only the first step.
+
+        What is out of sight then, and returned, the caller removes, or the next installation; `None` where there is none.
+        """
+        if folder.parent.parent != self.root or not _SEAL.fullmatch(folder.parent.name):
+            return None
+        with storing(f"{folder.name} cannot be removed", self.root):
+            return set_aside_for_sweep(folder.parent, self.root)
 
     def prune(self, *, keep: int) -> list[InstalledPackage]:
         """Remove all but the last `keep` packages of each name, and what interrupted installations left."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .docker import DockerExecutor
     from .process import ProcessExecutor
     from .run import Executor, Run
+    from .watching import watch
 
 _HOMES = {
     "AttachedExecutor": ".attached",
@@ -20,9 +21,10 @@ _HOMES = {
     "Executor": ".run",
     "ProcessExecutor": ".process",
     "Run": ".run",
+    "watch": ".watching",
 }
 
-__all__ = ["AttachedExecutor", "DockerExecutor", "Executor", "ProcessExecutor", "Run"]
+__all__ = ["AttachedExecutor", "DockerExecutor", "Executor", "ProcessExecutor", "Run", "watch"]
 
 
 def __getattr__(name: str) -> object:

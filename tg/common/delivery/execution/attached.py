@@ -19,14 +19,17 @@ from ..delivery.facts import PackageFacts
 from ..delivery.installing import install_package_and_get_loader
 from ..runtime.entry_point import EntryPoint
 from ..runtime.errors import JobFailed, OutOfMemory, PackageRejected, RunCancelled, RunFailed, RunNotFound
+from ..runtime.kinds import of_kind
 from ..runtime.running import failure_of, pickle_result, run_job
 from .log_lines import LogLines
 from .package_file import package_file
 from .results import read_result
+from .run_card import run_card
 from .values import Values
 
 if TYPE_CHECKING:
     from ..delivery.packaging import Packaging
+    from ..runtime.kinds import Kind
     from ..trust.policy import Policy
 
 __all__ = ["AttachedExecutor", "AttachedRun"]
@@ -95,6 +98,13 @@ class AttachedRun:
     def __repr__(self) -> str:
         return f"<AttachedRun {self.id}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._facts.module_name), ("in", "a thread of this process")]
+
     def __enter__(self) -> AttachedRun:
         return self
 
@@ -129,8 +139,8 @@ class AttachedRun:
         assert self._exit_code is not None
         return self._exit_code
 
-    def result(self) -> Any:
-        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none.
+    def result(self, kind: type[Kind] | None = None) -> Kind:
+        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none.
 
         It is made anew each time, as it would be had it come from elsewhere.
         """
@@ -139,7 +149,8 @@ class AttachedRun:
         if self._is_cancelled:
             raise RunCancelled(f"the run {self.id} of {name} was cancelled.", **run)
         if self._result is not None:
-            return read_result(io.BytesIO(self._result), name, self._facts.requirements(), self._facts.roots)
+            value = read_result(io.BytesIO(self._result), name, self._facts.requirements(), self._facts.roots)
+            return of_kind(value, kind, f"the result of {name}")
         if not self._exit_code:
             raise RunFailed(
                 f"{name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job instead.",

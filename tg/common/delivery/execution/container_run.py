@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ...logger import Logger
 from ..images.engine import Engine
 from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT
 from ..images.labels import PREFIX
 from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
+from ..runtime.kinds import of_kind
 from .container_logs import ContainerLogs
 from .outcome import Outcome
+from .run_card import run_card
+
+if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
 
 __all__ = ["ContainerRun", "RunLabels"]
 
@@ -97,6 +102,13 @@ class ContainerRun:
     def __repr__(self) -> str:
         return f"<ContainerRun {self.id}: {self._labels.module_name}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._labels.module_name), ("limits", self._labels.limits)]
+
     def __enter__(self) -> ContainerRun:
         return self
 
@@ -162,8 +174,8 @@ class ContainerRun:
         self._collect_outputs()
         return code
 
-    def result(self) -> Any:
-        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none.
+    def result(self, kind: type[Kind] | None = None) -> Kind:
+        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none.
 
         A container that succeeded is removed then, unless the executor keeps them; asking again gives the same object.
         """
@@ -180,7 +192,7 @@ class ContainerRun:
             self._has_result = True
             if not self._keep:
                 self.remove()
-        return self._result
+        return of_kind(self._result, kind, f"the result of {self._labels.module_name}")
 
     def cancel(self) -> None:
         """End it: SIGTERM, and a few seconds later SIGKILL. Does nothing to one that has ended."""

@@ -22,12 +22,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..runtime.errors import RunNotFound
+from ..runtime.kinds import of_kind
 from ..runtime.whole_files import write_whole
 from .log_lines import LogLines
 from .outcome import Outcome
+from .run_card import run_card
+
+if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
 
 __all__ = ["Child", "ProcessRun", "RunFacts"]
 
@@ -106,6 +111,13 @@ class ProcessRun:
     def __repr__(self) -> str:
         return f"<ProcessRun {self.id} in {self.folder}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self.facts.module_name), ("limits", self.facts.limits), ("lies in", self.folder)]
+
     def __enter__(self) -> ProcessRun:
         return self
 
@@ -153,14 +165,15 @@ class ProcessRun:
             time.sleep(_POLL_SECONDS)
         return status
 
-    def result(self) -> Any:
-        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none."""
+    def result(self, kind: type[Kind] | None = None) -> Kind:
+        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none."""
         self.wait()
         file = self.folder / "result.pickle"
         outcome = self._outcome()
         if outcome.exit_code and not outcome.cancelled and self._took_too_long():
             self._tell_of_time_limit(file.with_name("result.pickle.failure"))
-        return outcome.result(file, self.facts.module_name, self.facts.requirements, self.facts.roots)
+        value = outcome.result(file, self.facts.module_name, self.facts.requirements, self.facts.roots)
+        return of_kind(value, kind, f"the result of {self.facts.module_name}")
 
     def cancel(self) -> None:
         """End it: SIGTERM, and ten seconds later SIGKILL. Does nothing to one that has ended."""

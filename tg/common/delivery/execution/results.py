@@ -31,7 +31,7 @@ from ..runtime.errors import UntrustedResult
 from ..runtime.names import lies_in, rename
 from ..runtime.roots import Roots, local_prefix
 
-__all__ = ["read_result"]
+__all__ = ["ResultReader", "read_result"]
 
 _LOCAL = local_prefix()
 
@@ -60,22 +60,33 @@ def read_result(
     has besides `tg`. Raises `UntrustedResult` when it refers to anything else than the local roots of these names, the
     dependencies and plain values, before anything of it is made.
     """
-    if isinstance(file, (str, PathLike)):
-        with open(file, "rb") as opened:
-            return read_result(opened, module_name, requirements, roots)
-    trust = _Trust(module_name, requirements, roots)
-    start = file.tell()
-    try:
-        _Rehearsal(file, trust).load()
-    except UntrustedResult:
-        raise
-    except Exception as error:  # all that can be wrong with a stream of bytes: stubs raise nothing
-        raise UntrustedResult(
-            f"the result of {module_name} is not in the form of one, or was cut ({type(error).__name__}: {error}). Run it again.",
-            reference="",
-        ) from error
-    file.seek(start)
-    return _Reader(file, trust).load()
+    return ResultReader(module_name, requirements, roots).read(file)
+
+
+class ResultReader:
+    """Reads results of one package, any number of them; see `read_result`."""
+
+    def __init__(self, module_name: str, requirements: Sequence[str], roots: Sequence[str] = ()) -> None:
+        self._trust = _Trust(module_name, requirements, roots)
+
+    def read(self, file: str | PathLike[str] | IO[bytes]) -> Any:
+        """Read the pickle of a result. Raises `UntrustedResult`."""
+        if isinstance(file, (str, PathLike)):
+            with open(file, "rb") as opened:
+                return self.read(opened)
+        start = file.tell()
+        try:
+            _Rehearsal(file, self._trust).load()
+        except UntrustedResult:
+            raise
+        except Exception as error:  # all that can be wrong with a stream of bytes: stubs raise nothing
+            raise UntrustedResult(
+                f"the result of {self._trust.module_name} is not in the form of one, or was cut ({type(error).__name__}: {error}). "
+                f"Run it again.",
+                reference="",
+            ) from error
+        file.seek(start)
+        return _Reader(file, self._trust).load()
 
 
 class _Reader(pickle.Unpickler):

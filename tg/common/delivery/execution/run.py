@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..delivery.packaging import Packaging
+    from ..runtime.kinds import Kind
 
 __all__ = ["Executor", "Run"]
 
@@ -45,8 +46,11 @@ class Run(Protocol):
         """Wait for the end, and return the exit status."""
         ...
 
-    def result(self) -> Any:
-        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none."""
+    def result(self, kind: type[Kind] | None = None) -> Kind:
+        """What the job returned, in classes of the local `tg`; waits for it. `kind` is the type that it is to be of.
+
+        Raises `RunFailed` when there is none, `UnexpectedType` when it is of another type.
+        """
         ...
 
     def cancel(self) -> None:

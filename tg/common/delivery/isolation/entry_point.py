@@ -6,13 +6,19 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..environments.environment import environment_for, python_of
 from ..environments.lock import Lock
-from ..runtime.entry_point import EntryPoint
+from ..runtime.entry_point import EntryPoint, Value
 from ..runtime.errors import IncompatiblePackage
+from ..runtime.kinds import check_kind, name_in_package
+from ..runtime.roots import roots_in
+from .proxy import Proxy
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
 
 __all__ = ["IsolatedEntryPoint"]
 
@@ -68,17 +74,25 @@ class IsolatedEntryPoint(EntryPoint):
         """
         self._started()
 
-    def load_resource(self, name: str) -> Any:
+    def load_resource(self, name: str, kind: type[Kind] | None = None) -> Kind:
         """Load one of the payload's objects in the worker: a proxy of it, or a copy of plain data and of arrays.
 
-        Each call gives a new one, and starts a new worker where the last one has ended. Raises `PackageNotFound` when the payload
-        had nothing of that name.
+        Each call gives a new one, and starts a new worker where the last one has ended. `kind` is the type that the object is to be
+        of, as in `EntryPoint.load_resource`; a proxy stands for one of it. Raises `UnexpectedType` when it is of another,
+        `PackageNotFound` when the payload had nothing of that name.
         """
-        return self._started().call("load", 0, name)
+        session = self._started()
+        value = session.call("load", 0, name)
+        if kind is not None:
+            classes = session.call("classes", value._tg_place[1], "") if isinstance(value, Proxy) else ()
+            inside = name_in_package(kind, roots_in(self.resources_location.parent), self.module_name)
+            module = kind.__module__ if inside is None and isinstance(value, Proxy) else inside
+            check_kind(value, kind, f"{name!r} of {self.module_name}", classes, module)
+        return value  # type: ignore[no-any-return]
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: Value) -> Value:
         """A proxy of a copy of an object of the local roots in the classes of this version, in the worker."""
-        return self._started().call("keep", 0, "convert", (value,))
+        return self._started().call("keep", 0, "convert", (value,))  # type: ignore[no-any-return]
 
     def cancel(self) -> None:
         """End the call that is running in the worker, if there is one: it raises `CallCancelled` in the thread that waits for it.
@@ -95,6 +109,11 @@ class IsolatedEntryPoint(EntryPoint):
             if self._session is not None:
                 self._session.end()
                 self._session = None
+
+    def _shown(self) -> list[tuple[str, object]]:
+        session = self._session
+        is_running = session is not None and not session.has_ended
+        return [*super()._shown(), ("worker", "is running" if is_running else "is started when something is loaded")]
 
     def _started(self) -> Session:
         with self._starting:

@@ -7,15 +7,21 @@ import sys
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from . import resources
+from .card import card, size_of
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
 from .roots import Roots, local_prefix, roots_in
 from .unpickling import RenamingUnpickler
 
+if TYPE_CHECKING:
+    from .kinds import Kind
+
 __all__ = ["EntryPoint"]
+
+Value = TypeVar("Value")
 
 
 class EntryPoint:
@@ -70,15 +76,29 @@ class EntryPoint:
     def __repr__(self) -> str:
         return f"<EntryPoint {self.module_name}: {self.name} {self.version} in {self.resources_location.parent}>"
 
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, f"{self.name} {self.version}", self._shown())
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        sizes = resources.sizes(self.resources_location)
+        return [
+            ("module", self.module_name),
+            ("source tree", f"{self.original_tg_import_path} is {self.tg_import_path} here"),
+            ("resources", [f"{name} ({size_of(size)})" for name, size in sizes.items()]),
+            ("lies in", self.resources_location.parent),
+        ]
+
     @property
     def resources(self) -> list[str]:
         """The names of the payload's objects."""
         return resources.list_resources(self.resources_location)
 
-    def load_resource(self, name: str) -> Any:
+    def load_resource(self, name: str, kind: type[Kind] | None = None) -> Kind:
         """Load one of the payload's objects, with the classes of this package; each call gives a new one.
 
-        Raises `PackageNotFound` when the payload had nothing of that name, or the package was removed from the store.
+        `kind` is the type that it is to be of: a class, a protocol, or a class of the local roots, which stands for the one of
+        its name in the package. Raises `UnexpectedType` when it is of another, `PackageNotFound` when the payload had nothing of that name, or the package was removed from the store.
         """
         while True:
             before = self._identity()
@@ -88,8 +108,9 @@ class EntryPoint:
                     self.resources_location, name, from_module=self.module_name, to_module=loaded_as
                 )
             except (OSError, ImportError) as error:
-                now = self._identity()
-                if now is not None and (now != before or self._tree.forget_missing_folders()):
+                forgotten = self._tree.forget_missing_folders()
+                now = self._identity()  # after that: it sees who removes the folder while those are looked for
+                if now is not None and (now != before or forgotten):
                     continue  # it was removed, and installed again meanwhile
                 if now is not None:
                     raise
@@ -98,7 +119,9 @@ class EntryPoint:
                     f"asked for. Install it again."
                 ) from error
             if self._tree.current_name() == loaded_as:
-                return value
+                if kind is not None:
+                    self._check_kind(value, kind, name, loaded_as)
+                return value  # type: ignore[no-any-return]
             # Another version took this one's place meanwhile: the object may be made of both.
 
     def load_file_in_local_tg(
@@ -120,19 +143,26 @@ class EntryPoint:
             file, self.tg_import_path, here.here("tg"), alike=alike, replacements=replacements
         ).load()
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: Value) -> Value:
         """A copy of an object of the local roots, or of another version, in the classes of this version.
 
-        Types of different versions are different types. It is the caller's to know that these classes can take the other
+        To a type checker it is of the type that it was. Types of different versions are different types. It is the caller's to know that these classes can take the other
         state. Raises what pickling raises, `AttributeError` or `ModuleNotFoundError` for what this version does not have.
         """
         from .converting import convert
 
-        return convert(value, self._tree.make_importable(), roots_in(self.resources_location.parent))
+        return convert(value, self._tree.make_importable(), roots_in(self.resources_location.parent))  # type: ignore[no-any-return]
 
     def unload(self) -> None:
         """Take this version out of `sys.modules` and off `sys.path`. It can be loaded again, as new modules."""
         self._tree.unload()
+
+    def _check_kind(self, value: object, kind: Any, name: str, loaded_as: str) -> None:
+        from .kinds import check_kind, name_in_package
+
+        inside = name_in_package(kind, roots_in(self.resources_location.parent), loaded_as)
+        classes = [(one.__module__, one.__qualname__) for one in type(value).__mro__]
+        check_kind(value, kind, f"{name!r} of {self.module_name}", classes, inside)
 
     def _identity(self) -> tuple[int, int] | None:
         """Which folder it is that has this name at the moment; `None` when there is none."""

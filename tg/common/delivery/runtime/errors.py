@@ -16,10 +16,12 @@ DeliveryError
 │   └── HostUnreachable        ssh cannot connect to the engine's host
 ├── RegistryProblem        a registry cannot be reached, or refuses
 ├── ServerProblem          a server of packages cannot be reached, or refuses
+├── ClusterProblem         a cluster cannot be reached, refuses, or has lost what it was given
 ├── MissingVariables       environment variables to propagate are not set
 ├── RunNotFound            no run of that id
 ├── RunFailed              a run ended without a result
 │   ├── JobFailed              the job raised; the remote traceback is in it
+│   │   └── ItemFailed             it raised for one item of many; its index is in it
 │   ├── OutOfMemory            it was ended because it took more memory than it may
 │   ├── TimeLimitReached       it was ended because it took longer than it may
 │   └── RunCancelled           it was cancelled
@@ -28,6 +30,7 @@ DeliveryError
 │   ├── CallCancelled          it was cancelled
 │   ├── WorkerEnded            the worker ended meanwhile, or had ended before
 │   └── UncrossableValue       an argument, or what came of the call, cannot be sent to the other process
+├── UnexpectedType         a resource or a result is not of the type that it was asked for as
 ├── UntrustedResult        a result refers to what the local tg and the declared dependencies do not have
 ├── PackageNotFound        no installed package, or no resource in it, of that name
 ├── PackageBusy            a version cannot be exchanged while it is being imported
@@ -45,6 +48,7 @@ from typing import Any
 __all__ = [
     "CallCancelled",
     "CallFailed",
+    "ClusterProblem",
     "CommandFailed",
     "DeliveryError",
     "DependencyProblem",
@@ -53,6 +57,7 @@ __all__ = [
     "ImageProblem",
     "IncompatiblePackage",
     "InvalidName",
+    "ItemFailed",
     "JobFailed",
     "MissingVariables",
     "NotAJob",
@@ -72,6 +77,7 @@ __all__ = [
     "UncrossableValue",
     "UndeliverablePayload",
     "UndeliverableSource",
+    "UnexpectedType",
     "UntrustedPackage",
     "UntrustedResult",
     "WorkerEnded",
@@ -211,6 +217,14 @@ class ServerProblem(DeliveryError):
         self.status = status
 
 
+class ClusterProblem(DeliveryError):
+    """Raised when a cluster cannot be reached, refuses what it is asked, or has no worker; `cluster` is its address."""
+
+    def __init__(self, message: str, *, cluster: str) -> None:
+        super().__init__(message)
+        self.cluster = cluster
+
+
 class MissingVariables(DeliveryError):
     """Raised by `start` before anything is built: variables to propagate that are not set here, by `names`."""
 
@@ -243,6 +257,23 @@ class JobFailed(RunFailed):
         super().__init__(message, run_id=run_id, exit_code=exit_code)
         self.error_type = error_type
         self.traceback = traceback
+
+
+class ItemFailed(JobFailed):
+    """Raised when results of a map are taken, for an item that has none: `index` is its place among the items, from 0."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        index: int,
+        run_id: str,
+        exit_code: int | None = 1,
+        error_type: str = "",
+        traceback: str = "",
+    ) -> None:
+        super().__init__(message, run_id=run_id, exit_code=exit_code, error_type=error_type, traceback=traceback)
+        self.index = index
 
 
 class OutOfMemory(RunFailed):
@@ -292,6 +323,15 @@ class WorkerEnded(CallFailed):
 
 class UncrossableValue(CallFailed, TypeError):
     """Raised when a value cannot be sent to the other process, before the call; or after it, when what came of it cannot."""
+
+
+class UnexpectedType(DeliveryError, TypeError):
+    """Raised by `load_resource` and `result` with a type: the object is of another. Both are told by their names."""
+
+    def __init__(self, message: str, *, expected: str, found: str) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
 
 
 class UntrustedResult(DeliveryError):

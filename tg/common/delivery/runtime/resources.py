@@ -23,7 +23,7 @@ from typing import Any
 from .errors import PackageNotFound
 from .unpickling import RenamingUnpickler
 
-__all__ = ["BUFFER_THRESHOLD_BYTES", "buffer_member", "list_resources", "load_resource"]
+__all__ = ["BUFFER_THRESHOLD_BYTES", "buffer_member", "list_resources", "load_resource", "sizes"]
 
 BUFFER_THRESHOLD_BYTES = 64 * 1024
 _SUFFIX = ".buffers"
@@ -37,6 +37,16 @@ def buffer_member(key: str, index: int) -> str:
 def list_resources(folder: Path) -> list[str]:
     """The names of the resources in a folder `resources/`."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """How many bytes each resource in a folder `resources/` has, its buffers among them; none where the folder is gone."""
+    if not folder.is_dir():
+        return {}
+    return {
+        key: sum(file.stat().st_size for file in (folder / key, *folder.glob(f"{key}{_SUFFIX}/*")))
+        for key in list_resources(folder)
+    }
 
 
 def load_resource(folder: Path, key: str, *, from_module: str, to_module: str) -> Any:

@@ -20,7 +20,14 @@ try:
 except ImportError:  # Windows: nothing is locked there, and nothing swept
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["make_private_folder", "one_at_a_time", "sweep_unfinished", "unfinished_folder", "write_whole"]
+__all__ = [
+    "make_private_folder",
+    "one_at_a_time",
+    "set_aside_for_sweep",
+    "sweep_unfinished",
+    "unfinished_folder",
+    "write_whole",
+]
 
 Written = TypeVar("Written")
 
@@ -121,6 +128,19 @@ def one_at_a_time(parent: Path, name: str) -> Iterator[None]:
         with suppress(OSError):
             os.unlink(file)
         os.close(descriptor)
+
+
+def set_aside_for_sweep(folder: Path, parent: Path) -> Path | None:
+    """Rename a folder within `parent`'s file system to one that the next sweep of `parent` removes, unless the caller does before.
+
+    Returns where it is now, `None` where it is not there.
+    """
+    away = parent / f"{_FOLDER}{os.urandom(8).hex()}"
+    try:
+        os.rename(folder, away)
+    except FileNotFoundError:
+        return None
+    return away
 
 
 def sweep_unfinished(parent: Path) -> None:

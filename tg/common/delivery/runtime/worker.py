@@ -107,6 +107,10 @@ class Worker:
         value = self._entry_point.load_resource(name)
         return value if _is_data(value) else Kept(value)
 
+    def classes(self, target: Any, name: str) -> list[tuple[str, str]]:
+        """The modules and names of an object's class and of those above it."""
+        return [(one.__module__, one.__qualname__) for one in type(target).__mro__]
+
     def keep(self, target: Any, name: str, value: Any) -> Any:
         """Hold an object here, whatever it is."""
         return Kept(value)

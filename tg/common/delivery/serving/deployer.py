@@ -37,6 +37,7 @@ _STATUS = {"StorageProblem": 507, "UntrustedPackage": 403}
 """What a deploy is answered with that fails for that reason; 422 for any other."""
 _WORKER = "tg.common.delivery.serving.worker"
 _INSTALLATION = "tg.common.delivery.serving.installation"
+_DIFFERENCE = "tg.common.delivery.serving.difference"
 
 
 class Refused(Exception):
@@ -177,9 +178,13 @@ class Deployer:
         """Give the requests of a name to others of its versions; those that are not loaded are loaded first. Raises `Refused`."""
         self._known(name)
         async with self._lock_of(name):
-            for version in traffic.versions:
-                await self._load(name, version)
-            await self._direct(name, traffic)
+            try:
+                for version in traffic.versions:
+                    await self._load(name, version)
+                await self._direct(name, traffic)
+            except BaseException:
+                self._unload_all_but(name, self._registry.names[name].kept)  # those that were loaded for it alone
+                raise
 
     async def roll_back(self, name: str) -> Traffic:
         """Give all requests of a name to the version that had them before. Raises `Refused` when there is none."""
@@ -190,13 +195,19 @@ class Deployer:
         return self._registry.names[name].traffic
 
     async def load(self, name: str, version: str | None = None) -> str:
-        """Serve a version, the newest that has not failed unless one is named, with all requests of the name. Raises `Refused`."""
+        """Serve a version with all requests of the name: unless one is named, the one that had them last. Raises `Refused`.
+
+        Where none ever had them all, or it is known no more, it is the newest that has not failed.
+        """
         known = self._known(name)
         if version is None:
-            candidates = [one for one in known.versions.values() if one.state is not State.FAILED]
+            candidates = {
+                one.version: one.deployed_at for one in known.versions.values() if one.state is not State.FAILED
+            }
             if not candidates:
                 raise Refused(f"no version of {name} can be loaded", status=409)
-            version = known.traffic.live or max(candidates, key=lambda one: one.deployed_at).version
+            newest = max(candidates, key=lambda one: candidates[one])
+            version = known.traffic.live or (known.last_live if known.last_live in candidates else newest)
         if version != known.traffic.live or (name, version) not in self._pools:
             await self.direct(name, Traffic.all_to(version))
         return version
@@ -214,6 +225,20 @@ class Deployer:
                 raise Refused(f"version {version} of {name} gets requests. Give them to another one first.", status=409)
             previous = None if known.previous == version else known.previous
             await self._change(name, previous=previous, held=tuple(one for one in known.held if one != version))
+
+    async def difference(self, name: str, before: str, after: str) -> str:
+        """What is different in the source of two versions, as a unified diff. Raises `Refused`."""
+        found = [self._registry.find(name, version) for version in (before, after)]
+        for version, record in zip((before, after), found, strict=True):
+            if record is None:
+                raise Refused(f"there is no version {version!r} of {name}", status=404)
+        arguments = {side: record.folder for side, record in zip(("before", "after"), found, strict=True) if record}
+        replica = await Replica.of(await self._nurseries.start(_DIFFERENCE, arguments), _nothing)
+        try:
+            facts = await _within(replica.ready, replica, self._settings.request_seconds, "comparing them")
+        except FailedToStart as error:
+            raise Refused(str(error), status=409) from error
+        return str(facts["difference"])
 
     async def close(self) -> None:
         """End everything, after what is under way."""
@@ -332,6 +357,7 @@ class Deployer:
             name,
             traffic=traffic,
             previous=previous,
+            last_live=traffic.live or known.last_live,
             held=tuple(version for version in held if version not in traffic.versions),
         )
 
@@ -385,7 +411,7 @@ class Deployer:
                 await self._unload_modules(folder)
             await self._forget(name)
         if folder not in {one.folder for _, one in self._registry.all()}:
-            await asyncio.to_thread(self._remove, folder)
+            await self._remove(folder)
 
     async def _forget(self, name: str) -> None:
         """Drop what is loaded no more, all but the last versions, with their files and figures."""
@@ -395,7 +421,7 @@ class Deployer:
         for one in gone:
             self._metrics.forget(name, one.version)
             if one.folder not in used:
-                await asyncio.to_thread(self._remove, one.folder)
+                await self._remove(one.folder)
         self._nurseries.let_go(
             {one.python for _, one in self._registry.all() if one.state not in (State.UNLOADED, State.FAILED)}
         )
@@ -405,13 +431,13 @@ class Deployer:
         if self._settings.in_process and Path(folder).is_dir():
             await asyncio.to_thread(EntryPoint.of_folder(Path(folder)).unload)
 
-    def _remove(self, folder: str) -> None:
-        store = Store(self._settings.store_folder)
+    async def _remove(self, folder: str) -> None:
+        """Remove a package's files, by another program: a thread here would take turns with the loop, of milliseconds each."""
         try:
-            for package in store.packages():
-                if str(package.folder) == folder:
-                    store.remove(package)
-        except (DeliveryError, OSError) as error:  # the next server removes it
+            away = Store(self._settings.store_folder).put_away(Path(folder))
+            if away is not None:
+                await (await asyncio.create_subprocess_exec("rm", "-rf", "--", str(away))).wait()
+        except (DeliveryError, OSError) as error:  # the next installation, or the next server, removes it
             _LOGGER.warning(f"{folder} cannot be removed: {error}")
 
     async def _restore(self, name: str) -> None:
@@ -502,6 +528,10 @@ async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -
         raise FailedToStart(
             f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
         ) from None
+
+
+def _nothing(facts: Mapping[str, Any]) -> None:
+    """What is done with the lines of a program that has none."""
 
 
 def _refusal_of(error: BaseException) -> Refused | None:

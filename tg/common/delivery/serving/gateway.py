@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from ..runtime.errors import WorkerEnded
 from .frames import Frame
@@ -15,7 +15,7 @@ from .pool import Overloaded, Pool, TookTooLong
 from .replica import Request
 from .traffic import Traffic
 
-__all__ = ["Gateway", "NotServed", "Route", "Served"]
+__all__ = ["ClientLeft", "Gateway", "NotServed", "Route", "Served"]
 
 _LOGGER = logging.getLogger("tg.server.shadow")
 _SHADOWED_AT_ONCE = 100
@@ -41,6 +41,10 @@ class Route(NamedTuple):
 
     traffic: Traffic
     served: Mapping[str, Served]
+
+
+class ClientLeft(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class Gateway:
@@ -78,17 +82,38 @@ class Gateway:
         return chosen, served
 
     async def answer(
-        self, name: str, request: Request, *, version: str | None = None, key: str = ""
+        self,
+        name: str,
+        request: Request,
+        *,
+        version: str | None = None,
+        key: str = "",
+        left: Callable[[], Awaitable[Any]] | None = None,
     ) -> tuple[Frame, str]:
-        """The answer, and the version that gave it. Raises `NotServed`, `Overloaded`, `TookTooLong` and `WorkerEnded`."""
+        """The answer, and the version that gave it.
+
+        `left` waits until the client is gone: nothing is begun then for a request that waits still. Raises `NotServed`,
+        `Overloaded`, `TookTooLong`, `WorkerEnded` and `ClientLeft`.
+        """
         chosen, served = self.served(name, version, key)
         pool = served.pool
         started = time.perf_counter()
         status = 500
         pool.users += 1  # before anything is waited for: so it is not unloaded meanwhile
+        watch: asyncio.Task[Any] | None = None
         try:
-            frame = await pool.ask(request)
+            coming = pool.ask(request)
+            if left is not None and pool.waiting:  # not for each: a task takes as long as half of all the rest
+                watch = asyncio.ensure_future(left())
+                watch.add_done_callback(lambda _: coming.cancel())
+            frame = await coming
             status = frame.status
+        except asyncio.CancelledError:
+            if watch is None or not watch.done():
+                raise
+            status = 499  # as nginx calls it
+            pool.drop_those_left()
+            raise ClientLeft("its client was gone before its turn came") from None
         except Overloaded:
             status = 503
             raise
@@ -99,6 +124,8 @@ class Gateway:
             status = 502
             raise
         finally:
+            if watch is not None:
+                watch.cancel()
             pool.users -= 1
             served.metrics.answered(status, time.perf_counter() - started)
         route = self._routes.get(name)

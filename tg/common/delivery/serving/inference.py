@@ -23,20 +23,21 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..runtime.errors import StorageProblem, WorkerEnded
+from ..runtime.errors import WorkerEnded
 from .access import Access, Role
+from .access_log import AccessLog
 from .answers import JsonResponse, encoding_for, error_response, send_bytes
 from .bodies import BadBody, body_of
 from .deployer import Deployer, Refused
+from .failures import exception_handlers
 from .frames import JSON_CALL, TENSOR_CALL
-from .gateway import Gateway, NotServed
+from .gateway import ClientLeft, Gateway, NotServed
 from .openapi import documentation_files, documentation_page, openapi_of
 from .pool import Overloaded, TookTooLong
 from .registry import Registry, State
@@ -98,16 +99,9 @@ def inference_application(
             Route("/docs", documentation_page),
             Mount("/docs/files", StaticFiles(directory=documentation_files())),
         ],
-        exception_handlers={
-            Refused: _refused,
-            BadBody: _refused,
-            NotServed: _not_served,
-            StorageProblem: _no_room,
-            HTTPException: _no_such_place,
-            Exception: _failed,
-        },
+        exception_handlers={**exception_handlers("/docs, /openapi.json, /v2"), NotServed: _not_served},
     )
-    return _Calls(plain, tensors, rest)
+    return _Calls(plain, tensors, AccessLog(rest) if settings.access_log else rest)
 
 
 class _Calls:
@@ -155,7 +149,9 @@ class _Call:
             request = Request(self._kind, body, self._facts(headers, request_id))
             pinned = version or headers.get(b"x-tg-version", b"").decode("latin-1") or None
             key = headers.get(b"x-tg-key", b"").decode("latin-1")
-            frame, version = await self._gateway.answer(name, request, version=pinned, key=key)
+            frame, version = await self._gateway.answer(name, request, version=pinned, key=key, left=receive)
+        except ClientLeft:
+            return self._note(name, version, request_id, 499, started)
         except (Refused, BadBody, NotServed, Overloaded, TookTooLong, WorkerEnded) as error:
             status = _status_of(error)
             if status == 401:
@@ -165,23 +161,29 @@ class _Call:
             if status >= 500:
                 facts = {"model": name, "request_id": request_id, "status": status}
                 _LOGGER.warning(str(error), extra={"facts": facts})
-            return await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
+            await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
+            return self._note(name, version, request_id, status, started)
         except Exception:  # a defect of the server; the framework's own answer would be no JSON
             _LOGGER.exception("unexpected", extra={"facts": {"model": name, "request_id": request_id}})
             told = {"error": f"the server has failed; its log tells more about {request_id}"}
-            return await send_bytes(send, 500, json.dumps(told).encode(), named)
+            await send_bytes(send, 500, json.dumps(told).encode(), named)
+            return self._note(name, version, request_id, 500, started)
         named.append((b"x-tg-version", version.encode("latin-1")))
         binary = bool(frame.facts)
         if binary:
             named.append((HEADER_LENGTH.encode(), str(frame.known()["json_size"]).encode()))
         encoding = encoding_for(headers.get(b"accept-encoding"))
         await send_bytes(send, frame.status, frame.body, named, binary=binary, encoding=encoding)
-        if self._settings.access_log or frame.status >= 500:
+        self._note(name, version, request_id, frame.status, started)
+
+    def _note(self, name: str, version: str | None, request_id: str, status: int, started: float) -> None:
+        """A line for a request: for each where that is wanted, otherwise for what the server or a job has failed at."""
+        if self._settings.access_log or status >= 500:
             facts = {
                 "model": name,
-                "version": version,
+                "version": version or "",
                 "request_id": request_id,
-                "status": frame.status,
+                "status": status,
                 "ms": round(1000 * (time.perf_counter() - started), 3),
             }
             _LOGGER.info("answered", extra={"facts": facts})
@@ -324,28 +326,8 @@ def _status_of(error: Exception) -> int:
     return 503 if isinstance(error, Overloaded) else 504 if isinstance(error, TookTooLong) else 502
 
 
-def _refused(request: HttpRequest, error: Exception) -> Response:
-    assert isinstance(error, (Refused, BadBody))
-    headers: dict[str, Any] = {"www_authenticate": "Bearer"} if error.status == 401 else {}
-    return error_response(str(error), error.status, **headers)
-
-
 def _not_served(request: HttpRequest, error: Exception) -> Response:
     return error_response(str(error), _status_of(error))
-
-
-def _no_room(request: HttpRequest, error: Exception) -> Response:
-    return error_response(str(error), 507)
-
-
-def _failed(request: HttpRequest, error: Exception) -> Response:
-    return error_response("the server itself has failed at this; its log says why", 500)
-
-
-def _no_such_place(request: HttpRequest, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    told = f"{request.method} {request.url.path}: {error.detail}. What there is: /docs, /openapi.json, /v2"
-    return error_response(told, error.status_code, **(error.headers or {}))
 
 
 def _request_ids() -> Callable[[], str]:

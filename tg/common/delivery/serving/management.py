@@ -33,17 +33,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from ..delivery.storage import storing
-from ..runtime.errors import StorageProblem
 from ..runtime.whole_files import make_private_folder
 from .access import Access, Role
-from .answers import JsonResponse, error_response
-from .bodies import BadBody, write_body
+from .answers import JsonResponse
+from .bodies import write_body
 from .deployer import Deployer, Refused
+from .failures import exception_handlers
 from .gateway import Gateway
 from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
 from .registry import Registry, State
 from .settings import ServerSettings
-from .source_difference import source_difference
 from .traffic import Traffic
 
 __all__ = ["management_application"]
@@ -85,7 +84,7 @@ def management_application(
             Route(name + "/difference", manage.difference),
             Mount("/", _Page(directory=_PAGE, html=True, check_dir=False)),
         ],
-        exception_handlers={Refused: _refused, BadBody: _refused, StorageProblem: _no_room},
+        exception_handlers=exception_handlers("/, /status, /packages, /deployments, /names, /metrics, /health"),
     )
 
 
@@ -234,17 +233,11 @@ class _Management:
         await self.deployer.unload(request.path_params["name"], request.path_params["version"])
         return JsonResponse({})
 
-    def difference(self, request: Request) -> Response:
+    async def difference(self, request: Request) -> Response:
         """What is different in the source of two versions, as a unified diff."""
         self.require(request, Role.READ)
-        name = request.path_params["name"]
-        folders = []
-        for side in ("before", "after"):
-            version = self._registry.find(name, request.query_params.get(side, ""))
-            if version is None:
-                raise Refused(f"`{side}` names no version of {name}", status=404)
-            folders.append(Path(version.folder))
-        return JsonResponse({"difference": source_difference(*folders)})
+        before, after = (request.query_params.get(side, "") for side in ("before", "after"))
+        return JsonResponse({"difference": await self.deployer.difference(request.path_params["name"], before, after)})
 
 
 class _Deploy:
@@ -290,15 +283,3 @@ def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
     if not share.isdigit() or not 1 <= int(share) <= 99:
         raise Refused("share is a number of per cent from 1 to 99", status=422)
     return mode, int(share)
-
-
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, (Refused, BadBody))
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    deployment = error.deployment if isinstance(error, Refused) else None
-    told = {"error": str(error)} if deployment is None else {"error": str(error), "deployment": deployment}
-    return JsonResponse(told, error.status, headers)
-
-
-def _no_room(request: Request, error: Exception) -> Response:
-    return error_response(str(error), 507)

@@ -20,7 +20,9 @@ _AHEAD_SECONDS = 0.002
 _AHEAD = 32
 _END_SECONDS = 5.0
 _PATIENCE_SECONDS = (0.1, 0.5, 2.0, 5.0)
-"""How long it waits before it starts another worker, after each one that could not be started."""
+"""How long it waits before it starts another worker, after each one that could not be started, or ended at once."""
+_SETTLED_SECONDS = 5.0
+"""One that has lived so long ends for reasons of its own, and not because the version cannot live here."""
 
 
 class Overloaded(Exception):
@@ -63,6 +65,7 @@ class Pool:
         self._batch_size = 1
         self._closed = False
         self._overdue: set[AnyReplica] = set()
+        self._early_ends = 0
         self.description: Mapping[str, Any] = {}
         """What the package says of itself, from `Service.describe`."""
         self.users = 0
@@ -91,6 +94,10 @@ class Pool:
         else:
             self._waiting.append(_Waiting(request, answer, self._loop.time() + self._limits.waiting_seconds))
         return answer
+
+    def drop_those_left(self) -> None:
+        """Give the places of requests that nobody waits for any more to others."""
+        self._waiting = deque(one for one in self._waiting if not one.answer.done())
 
     @property
     def waiting(self) -> int:
@@ -172,10 +179,14 @@ class Pool:
         return replica
 
     async def _replace_when_gone(self, replica: AnyReplica) -> None:
+        ready_at = self._loop.time()
         await asyncio.shield(replica.gone)  # a task that is cancelled cancels what it waits for
         self._replicas.remove(replica)
         self._overdue.discard(replica)
-        for seconds in itertools.chain((0.0,), _PATIENCE_SECONDS, itertools.repeat(_PATIENCE_SECONDS[-1])):
+        self._early_ends = self._early_ends + 1 if self._loop.time() - ready_at < _SETTLED_SECONDS else 0
+        pauses = (0.0, *_PATIENCE_SECONDS)
+        begin = min(max(0, self._early_ends - 1), len(pauses) - 1)
+        for seconds in itertools.chain(pauses[begin:], itertools.repeat(pauses[-1])):
             await asyncio.sleep(seconds)
             try:
                 await self._one_more()

@@ -51,12 +51,16 @@ class Version(msgspec.Struct, kw_only=True):
 
 
 class Name(msgspec.Struct, kw_only=True):
-    """A name: its versions, who gets its requests, which version did before, and which are `held` ready without any."""
+    """A name: its versions, who gets its requests, which version did before, and which are `held` ready without any.
+
+    `last_live` is the version that had all requests last, also when nobody answers for the name any more.
+    """
 
     versions: dict[str, Version] = {}
     traffic: Traffic = Traffic()
     previous: str | None = None
     held: tuple[str, ...] = ()
+    last_live: str | None = None
 
     @property
     def kept(self) -> frozenset[str]:

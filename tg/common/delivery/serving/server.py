@@ -96,7 +96,7 @@ class Server:
         self._loop = loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # others get no signals
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self.stop)
+                loop.add_signal_handler(number, self._stop_at_signal, number)
         working: list[asyncio.Task[Any]] = []
         serving: list[asyncio.Task[None]] = []
         try:
@@ -124,6 +124,18 @@ class Server:
         for error in ended:
             if isinstance(error, BaseException):
                 raise error
+
+    def _stop_at_signal(self, number: int) -> None:
+        assert self._loop is not None
+        self._loop.remove_signal_handler(number)
+        signal.signal(
+            number, signal.SIG_DFL
+        )  # whoever has no patience ends it at once; the kernel ends its workers then
+        _LOGGER.info(
+            "ending after what is under way; a second signal ends it at once",
+            extra={"facts": {"signal": signal.Signals(number).name}},
+        )
+        self.stop()
 
     def stop(self) -> None:
         """End it, after the requests that are under way. Any thread may call this."""

@@ -1,0 +1,218 @@
+"""Dask as an engine: what a scheduler and its workers have to offer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..runtime.errors import ClusterProblem
+from . import bootstrap
+from .dask_node import CHUNK_BYTES
+from .delivery_archive import DeliveryArchive
+from .engine import Kept, TaskLost, Ticket
+from .order import RUN_ID, Order
+from .parcel import Parcel
+from .remote import Remote
+
+__all__ = ["DaskEngine"]
+
+_SLOTS_SECONDS = 1.0
+
+
+class DaskEngine:
+    """A client of a scheduler. Delivery is brought to the scheduler and to its workers, also to those that join later, when it is made."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._archive = DeliveryArchive.of_this_process()
+        self._numbers = count()
+        self._changed = threading.Condition()
+        self._futures: dict[str, Any] = {}
+        self._ended: set[str] = set()
+        self._fit: set[tuple[str, tuple[str, ...]]] = set()
+        self._slots = (0.0, 1)
+        self._bring_delivery()
+
+    @property
+    def name(self) -> str:
+        """The scheduler's address."""
+        return f"dask at {self.client.scheduler.address}"
+
+    def spread(self, parcel: Parcel) -> None:
+        """The scheduler keeps the file; each node fetches it from there when it has the first task of it."""
+        if self._keep(parcel, 0, b""):
+            return
+        offset, complete = 0, False
+        with parcel.file.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                complete = self._keep(parcel, offset, data)
+                offset += len(data)
+        if not complete:
+            raise self._problem(f"{parcel.file} has changed while it was brought to {self.name}.")
+
+    def slots(self) -> int:
+        """The threads of all workers."""
+        asked_at, slots = self._slots
+        now = time.monotonic()
+        if now - asked_at > _SLOTS_SECONDS or not asked_at:
+            slots = max(1, sum(self.client.nthreads().values()))
+            self._slots = now, slots
+        return slots
+
+    def lacking(self, order: Order, parcel: Parcel) -> dict[str, list[str]]:
+        """Each worker is asked once for the same requirements, until it has all of them."""
+        requirements = tuple(parcel.facts.requirements())
+        new = [one for one in self.client.nthreads() if (one, requirements) not in self._fit]
+        if not new:
+            return {}
+        answers = self.client.run(
+            self._remote("lacking"), list(requirements), order.module_name, workers=new, on_error="return"
+        )
+        # One that has ended meanwhile is none of those that will run it.
+        said = {worker: answer for worker, answer in answers.items() if isinstance(answer, list)}
+        self._fit.update((worker, requirements) for worker, problems in said.items() if not problems)
+        return {worker: problems for worker, problems in said.items() if problems}
+
+    def submit(
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+    ) -> Sequence[Ticket]:
+        """Tasks with keys that no other task ever had: nothing is taken from an earlier run, whatever it was called with."""
+        data = order.to_bytes()
+        keys = [f"{order.run_id}-{next(self._numbers)}" for _ in batches]
+        futures = self.client.map(self._remote("task"), [data] * len(batches), list(batches), key=keys, pure=False)
+        if kept is not None:
+            self.client.publish_dataset(
+                {"facts": dict(kept), "futures": futures, "cancelled": False}, name=order.run_id
+            )
+        return self._watch(futures)
+
+    def wait(self, tickets: Collection[Ticket], timeout_seconds: float | None = None) -> dict[Ticket, bytes | TaskLost]:
+        """What has ended meanwhile is gathered in one."""
+        ended: list[str] = []
+
+        def some_have() -> bool:
+            ended.extend(key for key in self._ended if key in tickets)
+            return bool(ended) or not tickets
+
+        with self._changed:
+            self._changed.wait_for(some_have, timeout_seconds)
+            self._ended.difference_update(ended)
+            futures = {key: self._futures.pop(key) for key in ended}
+        return self._gathered(futures)
+
+    def said(self, run_id: str, ticket: Ticket, position: int) -> str:
+        """The worker that has the task is asked."""
+        worker = self.client.run_on_scheduler(self._remote("worker_of"), ticket)
+        if worker is None:
+            return ""
+        answer = self.client.run(self._remote("said"), run_id, position, workers=[worker], on_error="return")[worker]
+        return answer if isinstance(answer, str) else ""
+
+    def cancel(self, run_id: str, tickets: Collection[Ticket]) -> None:
+        """What waits is dropped; what runs is asked to stop, by its worker."""
+        with self._changed:
+            futures = [self._futures.pop(str(ticket)) for ticket in tickets if ticket in self._futures]
+            self._ended.difference_update(map(str, tickets))
+        kept = self.kept(run_id)
+        if kept is not None:
+            data = {"facts": kept.facts, "futures": [], "cancelled": True}
+            self.client.publish_dataset(data, name=run_id, override=True)
+        self.client.cancel(futures, force=True)
+
+    def kept(self, run_id: str) -> Kept | None:
+        """It is a published dataset of the scheduler."""
+        found = self.client.get_dataset(run_id, default=None)
+        if found is None:
+            return None
+        return Kept(found["facts"], self._watch(found["futures"]), found["cancelled"])
+
+    def kept_runs(self) -> Sequence[str]:
+        """The names of the published datasets that are runs."""
+        return [str(name) for name in self.client.list_datasets() if RUN_ID.fullmatch(str(name))]
+
+    def forget(self, run_id: str) -> None:
+        """The scheduler lets go of its tasks."""
+        self.client.unpublish_dataset(run_id)
+
+    def _remote(self, function: str) -> Remote:
+        return Remote(self._archive.digest, "dask_node", function)
+
+    def _keep(self, parcel: Parcel, offset: int, data: bytes) -> bool:
+        complete: bool = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
+        return complete
+
+    def _watch(self, futures: Sequence[Any]) -> list[str]:
+        for future in futures:
+            with self._changed:
+                if future.key in self._futures:
+                    continue
+                self._futures[future.key] = future
+            future.add_done_callback(self._has_ended)
+        return [future.key for future in futures]
+
+    def _has_ended(self, future: Any) -> None:
+        with self._changed:
+            if future.key in self._futures:
+                self._ended.add(future.key)
+                self._changed.notify_all()
+
+    def _gathered(self, futures: dict[str, Any]) -> dict[Ticket, bytes | TaskLost]:
+        came: dict[Ticket, bytes | TaskLost] = {}
+        good: dict[str, Any] = {}
+        for key, future in futures.items():
+            if future.status == "error":
+                came[key] = TaskLost(str(future.exception()))
+            elif future.status in ("cancelled", "lost"):
+                raise self._problem(
+                    f"{self.name} has dropped what it was given, as when it was started anew, or the connection broke. Start the run again."
+                )
+            else:
+                good[key] = future
+        try:
+            came.update(zip(good, self.client.gather(list(good.values())), strict=True))
+        except Exception:  # noqa: BLE001 one of them was lost with its worker, done again, and given up then
+            came.update((key, _result_of(future)) for key, future in good.items())
+        return came
+
+    def _problem(self, text: str) -> ClusterProblem:
+        return ClusterProblem(text, cluster=self.client.scheduler.address)
+
+    def _bring_delivery(self) -> None:
+        text, digest, archive = Path(bootstrap.__file__).read_text("utf-8"), self._archive.digest, self._archive.data
+        plugin_name = f"tg-delivery-{digest[:16]}"
+        from distributed.diagnostics.plugin import WorkerPlugin
+
+        def has_it(dask_scheduler: Any = None) -> bool:
+            return plugin_name in dask_scheduler.worker_plugins
+
+        def bring(data: bytes) -> None:
+            namespace: dict[str, Any] = {"__name__": "tg_cluster_bootstrap"}
+            exec(text, namespace)
+            namespace["node_module"](digest, lambda: data)
+
+        class Delivery(WorkerPlugin):  # type: ignore[misc]
+            """Local to this function, and so sent by value: workers need not know it."""
+
+            idempotent = True
+            name = plugin_name
+
+            def setup(self, worker: Any) -> None:
+                namespace: dict[str, Any] = {"__name__": "tg_cluster_bootstrap"}
+                exec(text, namespace)
+                namespace["node_module"](digest, lambda: archive)
+
+        if not self.client.run_on_scheduler(has_it):
+            self.client.run_on_scheduler(bring, archive)
+            self.client.register_plugin(Delivery())
+
+
+def _result_of(future: Any) -> bytes | TaskLost:
+    try:
+        result: bytes = future.result()
+        return result
+    except Exception as error:  # noqa: BLE001 whatever Dask says of a task that it has given up
+        return TaskLost(str(error))

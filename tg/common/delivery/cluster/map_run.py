@@ -1,0 +1,263 @@
+"""A map on a cluster: one result for each item, in order, however often workers end meanwhile."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
+from .answer import Answer
+from .batches import Batch, Batches
+from .cluster_run import RunFacts
+from .engine import Engine, TaskLost, Ticket
+from .progress import Progress
+from .run_log import RunLog
+
+__all__ = ["MapRun", "Outcome"]
+
+_UNDER_WAY = 8
+"""Batches that are submitted, for each task that the cluster runs at a time: it is never to wait for us."""
+
+_OUTSTANDING = 24
+"""The same, with those that are done and whose results nobody has taken."""
+
+_LOOK_EVERY = 64
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an item: its result, in classes of the local `tg`, or the error; and what was logged for it."""
+
+    index: int
+    value: Any = None
+    error: ItemFailed | None = None
+    log: str = ""
+
+    def result(self) -> Any:
+        """The result. Raises `ItemFailed`."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class MapRun:
+    """The job of a package at work on many items. Results come in the order of the items, each once.
+
+    It goes forward while its results are taken: then items are taken, at most some dozen batches ahead. `wait` and `result`
+    take all. A context manager, and an iterable of results; leaving it, or `cancel`, ends what is under way. One that was
+    detached is wholly on the cluster, and goes on until it is cancelled; what came of it is kept there until all was taken.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        facts: RunFacts,
+        batches: Batches,
+        *,
+        total: int | None = None,
+        under_way: Mapping[Ticket, Batch] | None = None,
+        cancelled: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """`total` is the number of items, where it is known; `under_way`: what was submitted already, of a detached one."""
+        self.id = facts.order.run_id
+        self.failures: dict[int, ItemFailed] = {}
+        """The errors of the items that failed, among those whose outcomes were taken, by index."""
+        self._engine = engine
+        self._order = facts.order
+        self._reader = facts.reader()
+        self._batches = batches
+        self._is_detached = under_way is not None
+        self._under_way = dict(under_way or {})
+        self._ready: dict[int, Outcome] = {}
+        self._again: list[Batch] = []
+        self._given = 0
+        self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
+        self._log = RunLog()
+        self._kept: deque[Outcome] = deque()
+        self._progress = Progress(f"{self.id} on {engine.name}", total, shown=progress)
+        self._fill()
+
+    def __repr__(self) -> str:
+        return f"<MapRun {self.id}: {self.state}, {self._given} results given>"
+
+    def __enter__(self) -> MapRun:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if not self._is_detached:
+            self.cancel()
+        self._progress.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.results()
+
+    @property
+    def state(self) -> str:
+        """`running`, `succeeded`, `failed` or `cancelled`; it is running until all results were taken."""
+        return self._state
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What came of each item, in order, failures among the others; from the first on whose outcome was not yet taken.
+
+        Raises `JobFailed` when the job cannot be loaded, and what is wrong with all of it: `DependencyProblem`,
+        `UntrustedPackage`, `ClusterProblem`, `RunCancelled`.
+        """
+        while (outcome := self._kept.popleft() if self._kept else self._next()) is not None:
+            yield outcome
+
+    def results(self) -> Iterator[Any]:
+        """The results in order. Raises `ItemFailed` when it comes to an item that failed, and else what `outcomes` raises.
+
+        Going on with `results()` or `outcomes()` afterwards gives those of the items that follow.
+        """
+        for outcome in self.outcomes():
+            yield outcome.result()
+
+    def result(self) -> list[Any]:
+        """All results, as a list. Raises `ItemFailed` for the first that failed, when all others have come."""
+        outcomes = list(self.outcomes())
+        return [outcome.result() for outcome in outcomes]
+
+    def wait(self) -> int:
+        """Wait for the end, and return 0, or 1 when items failed. The outcomes are kept in memory."""
+        while (outcome := self._next()) is not None:
+            self._kept.append(outcome)
+        return int(self._state != "succeeded")
+
+    def logs(self) -> Iterator[str]:
+        """The lines of all tasks whose results have come so far, task by task."""
+        return self._log.lines()
+
+    def cancel(self) -> None:
+        """End it: what waits on the cluster is dropped, what runs is asked to stop. Does nothing to one that has ended."""
+        if self._state == "running":
+            self._end("cancelled")
+
+    def _next(self) -> Outcome | None:
+        """The next outcome, waited for; nothing when there are no more. What is raised ends the run."""
+        if self._state == "cancelled":
+            raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
+        try:
+            if self._given and self._given % _LOOK_EVERY == 0 and self._under_way:
+                self._take_in(0)  # whoever takes the results may be slow
+                self._fill()
+            while self._given not in self._ready:
+                self._fill()
+                if self._given in self._ready:  # an item that cannot be sent
+                    break
+                if not self._under_way:
+                    self._has_come_to_its_end()
+                    return None
+                self._take_in(None)
+        except BaseException:
+            if self._state == "running":
+                self._end("failed")
+            raise
+        outcome = self._ready.pop(self._given)
+        self._given += 1
+        if outcome.error is not None:
+            self.failures[outcome.index] = outcome.error
+        return outcome
+
+    def _has_come_to_its_end(self) -> None:
+        if self._state == "running":
+            self._end("failed" if self.failures else "succeeded")
+            if self._is_detached:
+                self._engine.forget(self.id)
+
+    def _fill(self) -> None:
+        """Submit as many batches as there is room for."""
+        if self._batches.is_exhausted and not self._again:
+            return
+        slots = self._engine.slots()
+        new, self._again = self._again, []
+        while (
+            len(self._under_way) + len(new) < _UNDER_WAY * slots
+            and self._batches.taken - self._given < _OUTSTANDING * slots * self._batches.size
+        ):
+            batch = self._batches.next()
+            if batch is None:
+                break
+            new.append(batch)
+        self._submit(new)
+
+    def _submit(self, batches: list[Batch]) -> None:
+        for index, failure in self._batches.unsent.items():
+            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
+        self._batches.unsent.clear()
+        if batches:
+            tickets = self._engine.submit(self._order, [one.data for one in batches])
+            self._under_way.update(zip(tickets, batches, strict=True))
+
+    def _take_in(self, timeout_seconds: float | None) -> None:
+        """Wait for batches to come back, and take them in."""
+        for ticket, came in self._engine.wait(self._under_way, timeout_seconds).items():
+            batch = self._under_way.pop(ticket)
+            if isinstance(came, TaskLost):
+                said = f"workers ended while they had it ({came})"
+                self._divide(batch, {"type": "WorkerEnded", "message": said, "traceback": ""})
+            else:
+                self._take_answer(batch, Answer.of_bytes(came))
+
+    def _take_answer(self, batch: Batch, answer: Answer) -> None:
+        error = answer.error()
+        if error is not None:
+            raise error
+        if answer.given_up:
+            raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
+        if answer.unloadable is not None:
+            failure = answer.unloadable
+            raise JobFailed(
+                f"the job of {self._order.module_name} cannot be loaded on {answer.worker}: it raised {failure['type']}: "
+                f"{failure['message']}\n\n{failure['traceback']}",
+                run_id=self.id,
+                exit_code=1,
+                error_type=failure["type"],
+                traceback=failure["traceback"],
+            )
+        if answer.unreadable is not None:
+            self._divide(batch, answer.unreadable)
+            return
+        self._batches.took(batch, answer.seconds)
+        results = iter(self._reader.read(io.BytesIO(answer.results)))
+        logs: dict[int, str] = {}
+        for place, text in answer.logs:
+            logs[place] = logs.get(place, "") + text
+            self._log.add(text)
+        for place, index in enumerate(batch.indices):
+            log = logs.get(place, "")
+            if place in answer.failures:
+                failure = answer.failures[place]
+                self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "raised"), log=log)
+            else:
+                self._ready[index] = Outcome(index, next(results), log=log)
+        self._progress.advance(len(batch.indices))
+
+    def _divide(self, batch: Batch, failure: Mapping[str, str]) -> None:
+        """A batch of which nothing came is divided, until the item that is the reason is alone."""
+        if len(batch.items) > 1:
+            self._again += batch.divided()
+            return
+        for index in batch.indices:  # one, unless the items are with somebody else
+            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "failed:"))
+
+    def _item_failed(self, index: int, failure: Mapping[str, str], verb: str) -> ItemFailed:
+        said = f"\n\n{failure['traceback']}" if failure["traceback"] else ""
+        return ItemFailed(
+            f"item {index} of the run {self.id} of {self._order.module_name} {verb} {failure['type']}: {failure['message']}{said}",
+            index=index,
+            run_id=self.id,
+            error_type=failure["type"],
+            traceback=failure["traceback"],
+        )
+
+    def _end(self, state: Literal["succeeded", "failed", "cancelled"]) -> None:
+        self._state = state
+        under_way, self._under_way = list(self._under_way), {}
+        if under_way:
+            self._engine.cancel(self.id, under_way)
+        self._progress.close()

@@ -1,0 +1,126 @@
+"""The versions that a worker of a cluster has loaded: any number at once, each from the node's store."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...locations import Loc
+from ..delivery.requirements import unmet_requirements
+from ..delivery.storage import storing
+from ..delivery.store import InstalledPackage, Store
+from ..runtime.entry_point import EntryPoint
+from ..runtime.errors import DependencyProblem, IncompatiblePackage, PackageNotFound
+from ..runtime.module_tree import ModuleTree
+from ..runtime.whole_files import make_private_folder, one_at_a_time, write_whole
+from ..trust.policy import Policy
+
+__all__ = ["Fetch", "Version", "Versions", "installed"]
+
+Fetch = Callable[[], Iterable[Any]]
+"""Gives the bytes of the package file, in pieces."""
+
+_KEPT = 32
+
+
+@dataclass
+class Version:
+    """A version in this process: `in_use` counts the tasks that have it, `jobs` has one job for each thread."""
+
+    package: InstalledPackage
+    entry_point: EntryPoint
+    in_use: int = 0
+    jobs: dict[int, Any] = field(default_factory=dict)
+
+    def job(self) -> Any:
+        """The job, loaded once for each thread."""
+        thread = threading.get_ident()
+        if thread not in self.jobs:
+            self.jobs[thread] = self.entry_point.load_resource("job")
+        return self.jobs[thread]
+
+    @property
+    def loaded_as(self) -> str:
+        """What its tree is called in this process at the moment."""
+        return ModuleTree(self.package.module_name, self.package.folder).current_name()
+
+
+class Versions:
+    """All of this process. The last 32 are kept, beside those that are in use; others are unloaded."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._versions: OrderedDict[str, Version] = OrderedDict()
+
+    @contextmanager
+    def using(self, seal: str, fetch: Fetch) -> Iterator[Version]:
+        """The version of this seal, installed and ready to be loaded; what it requires is there.
+
+        Raises what `Store.install` raises, and `DependencyProblem`.
+        """
+        with self._lock:
+            version = self._versions.get(seal)
+            if version is None or not version.package.folder.is_dir():  # somebody has removed it from the store
+                version = self._versions[seal] = _ready(seal, fetch)
+            version.in_use += 1
+            self._versions.move_to_end(seal)
+            for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
+                self._versions.pop(other).entry_point.unload()
+        try:
+            yield version
+        finally:
+            with self._lock:
+                version.in_use -= 1
+
+
+def installed(seal: str, fetch: Fetch) -> InstalledPackage:
+    """The package in the node's store; it is fetched once for all workers of the node.
+
+    What is in the store was trusted when it was installed, and is judged again where the node has a policy of its own. Where
+    it has none, the package of this seal is trusted: the driver has judged it, and the node does what the driver says.
+    """
+    store, policy = Store(), Policy.configured()
+    folder = Loc.home / "cluster"
+    with storing("a package from the cluster cannot be kept", folder):
+        make_private_folder(folder)
+        with one_at_a_time(folder, seal):
+            found = store.of_seal(seal)
+            if found is not None:
+                if found.facts.unfit is not None:
+                    raise IncompatiblePackage(f"{found.module_name} {found.facts.unfit}.", path=found.folder)
+                if policy is not None:
+                    store.check(found, policy=policy)
+                return found
+            file = folder / f"{seal}.whl"
+            try:
+                write_whole(file, lambda opened: [opened.write(chunk) for chunk in fetch()])
+                found = store.install(file, policy=policy or Policy.exactly(f"sha256:{seal}"))
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(file)
+    if found.seal != seal:
+        raise PackageNotFound(
+            f"the cluster has given {found.module_name}, {found.seal}, for {seal}. Start the run again."
+        )
+    return found
+
+
+def _ready(seal: str, fetch: Fetch) -> Version:
+    package = installed(seal, fetch)
+    if package.facts.requirements():
+        missing, conflicts = unmet_requirements(package.facts)
+        if missing or conflicts:
+            raise DependencyProblem(
+                f"{package.module_name} cannot run in the environment of a worker: "
+                + "; ".join([*(f"{one} is not installed" for one in missing), *conflicts]),
+                problems=[*missing, *conflicts],
+            )
+    ModuleTree(package.module_name, package.folder).take_over()
+    folder: Path = package.folder / "resources"
+    return Version(package, EntryPoint(**package.facts.properties, resources_location=folder))

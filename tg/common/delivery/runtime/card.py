@@ -1,0 +1,65 @@
+"""A card: what a notebook shows of an object, a title over a table of facts.
+
+It is one piece of HTML that needs nothing else. All its colours are made of the colour that text has around it, so it is light
+where the notebook is light and dark where it is dark, with no theme to be told. Where styles are taken out, as on sites that show
+notebooks of strangers, a heading and a table stay. Whatever is put into it is text: no markup of an object's gets through.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+__all__ = ["card", "size_of"]
+
+_STYLE = (
+    ".tg-card{max-width:60em;margin:.4em 0;border:1px solid;border-color:color-mix(in srgb,currentColor 25%,transparent);"
+    "border-radius:6px;overflow:hidden;font-size:.9em;line-height:1.45}"
+    ".tg-card>div{padding:.45em .8em;background:color-mix(in srgb,currentColor 7%,transparent)}"
+    ".tg-card.tg-card table{display:table;width:100%;margin:0;border:0;border-collapse:collapse;table-layout:auto;font-size:1em}"
+    ".tg-card.tg-card tr{background:none;border:0}"
+    ".tg-card.tg-card th,.tg-card.tg-card td{padding:.2em .8em;border:0;text-align:left;vertical-align:top;white-space:normal}"
+    ".tg-card.tg-card th{width:1%;font-weight:normal;white-space:nowrap;opacity:.7}"
+    ".tg-card.tg-card td{font-family:ui-monospace,monospace;overflow-wrap:anywhere}"
+    # Turned over, so that what is scrolled stands at its end, where a log goes on.
+    ".tg-card>div.log{display:flex;flex-direction:column-reverse;max-height:24em;overflow:auto;background:none;border-top:1px solid;"
+    "border-color:color-mix(in srgb,currentColor 15%,transparent)}"
+    ".tg-card.tg-card pre{margin:0;padding:0;background:none;border:0;color:inherit;font-size:1em;line-height:1.4;white-space:pre-wrap}"
+    ".tg-card i{display:inline-block;width:.6em;height:.6em;margin:0 .35em 0 .8em;border-radius:50%;background:#888}"
+    ".tg-card i.running{background:#3b82f6}.tg-card i.succeeded{background:#22a355}.tg-card i.failed{background:#e5484d}"
+)
+
+
+def card(
+    kind: str, title: str, facts: Iterable[tuple[str, object]], *, state: str = "", lines: Iterable[str] = ()
+) -> str:
+    """HTML of an object: what kind it is and which, then its facts by name.
+
+    A fact that is `None` or empty is left out; a tuple or list has a line for each of its items. `state` is shown beside the title,
+    with a colour where it is one of a run's. `lines` are those of a log.
+    """
+    shown = f'<i class="{html.escape(state)}"></i>{html.escape(state)}' if state else ""
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{_cell(value)}</td></tr>"
+        for name, value in facts
+        if value is not None and value != "" and value != () and value != []
+    )
+    text = "\n".join(lines)
+    log = f'<div class="log"><pre>{html.escape(text)}</pre></div>' if text else ""
+    heading = f"<div>{html.escape(kind)} <b>{html.escape(title)}</b>{shown}</div>"
+    return f'<style>{_STYLE}</style><div class="tg-card">{heading}<table>{rows}</table>{log}</div>'
+
+
+def size_of(count: int) -> str:
+    """A number of bytes as a person reads it, in powers of 1024: `12 bytes`, `3.4 MiB`."""
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
+        amount /= 1024
+    return f"{amount:,.1f} GiB"
+
+
+def _cell(value: object) -> str:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return "<br>".join(html.escape(str(item)) for item in items)
