@@ -13,8 +13,8 @@ from cli.conftest import TG, Command, environment_of
 from projects import REPOSITORY
 
 from tg.common.cli.command import parser_of, verbs
-from tg.common.cli.exit_codes import FAULT, INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE
 from tg.common.cli.complaint import JOB_FAILED, Complaint
+from tg.common.cli.exit_codes import FAULT, INTERRUPTED, PIPE_CLOSED, REFUSED, USAGE
 from tg.common.cli.verbs.packages import FOUND_WRONG
 from tg.common.delivery.runtime.errors import UndeliverableSource
 
