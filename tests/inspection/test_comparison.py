@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from projects import Project
 
+from tg.common.cli.command import main
 from tg.common.delivery.delivery import inspect_package
 from tg.common.delivery.delivery.wheel import WheelReader
 from tg.common.delivery.inspection.comparison import Comparison
@@ -47,6 +49,26 @@ def test_each_resource_says_how_it_differs(project: Project) -> None:
     }
     assert found["big"].buffers == (1, 2)
     assert (found["kind"].new_references, found["kind"].gone_references) == (("collections.OrderedDict",), ())
+
+
+def test_it_is_told_as_text_that_a_terminal_does_not_obey(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = project.deliver()
+    project.write("tg/my/job.py", "class Job:\n    pass  # \x1b[2J\n")
+    after = project.deliver(version="1.1.0", settings="packaging.payload = {**packaging.payload, 'more': 1}")
+    monkeypatch.setenv("TG_HOME", str(project.home))
+
+    assert main(["inspect", str(after), "--against", str(before)]) == 0
+    told = capsys.readouterr().out
+    assert "version: 1.0.0 → 1.1.0\n" in told
+    assert "resource job: same (pickle" in told
+    assert "resource more: added" in told
+    assert "--- tg/my/job.py\n+++ tg/my/job.py\n@@ -1,3 +1,2 @@\n class Job:\n" in told
+    assert "+    pass  # \\x1b[2J\n" in told
+
+    assert main(["inspect", str(after), "--against", str(before), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resources"]["more"]["state"] == "added"
 
 
 def test_what_packages_say_of_themselves_is_compared(project: Project) -> None:

@@ -131,7 +131,7 @@ def _inspect_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, nargs="?", const=False, metavar="OUT", help="as a page; NAME-VERSION.html unless given"
     )
-    parser.add_argument("--against", type=Path, metavar="OTHER", help="with --html: what differs from that package")
+    parser.add_argument("--against", type=Path, metavar="OTHER", help="what differs from that package, the one before")
     parser.set_defaults(call=_inspect)
 
 
@@ -140,6 +140,12 @@ def _inspect(options: Namespace) -> int:
         from ...delivery.inspection.page import write_page
 
         print(write_page(options.file, options.html or None, against=options.against))
+        return 0
+    if options.against is not None:
+        from ...delivery.inspection.comparison import compare_packages
+
+        comparison = compare_packages(options.against, options.file)
+        print(json.dumps(comparison.to_json(), indent=2) if options.json else comparison)
         return 0
     from ...delivery.delivery import inspect_package
 
