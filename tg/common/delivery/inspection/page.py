@@ -22,8 +22,8 @@ from typing import Any
 from ..delivery.inspecting import PackageReport, Reference, ResourceReport, inspect_package, moment
 from ..delivery.source_difference import DifferentLine, FileDifference
 from ..delivery.wheel import WheelReader
-from ..runtime.card import size_of
 from ..runtime.errors import DeliveryError, PackageRejected
+from ..runtime.sizes import size_of
 from ..runtime.whole_files import write_whole
 from ..trust.policy import Policy
 from .comparison import Comparison, FactDifference, ResourceDifference
