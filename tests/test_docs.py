@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,8 @@ VARYING = {
     r"(?<=numpy |umpy==)\d+(?:\.\d+)+": "VERSION",
     r'"built_with": "[0-9.]+[^"]*"': '"built_with": "PYTHON"',
     r".* INFO: (?:Looking for the base image|Installing \d+ distributions) .*, which (?:is|are) then kept\n": "",  # the first time
+    r"\(\d+\.\d [KM]iB\)": "(SIZE)",
+    r"(?<=__1_0_0-)(?:[0-9a-f]{8}|ID)\b": "ID",
 }
 ON_ONE_PYTHON = [REPOSITORY / "docs" / name for name in ("index.md", "concepts", "places", "moving")]
 """Pages that show what is told of every Python elsewhere: they are run on 3.11 alone."""
@@ -138,9 +141,14 @@ def comparable(text: str, *folders: Path) -> list[str]:
 
 @pytest.fixture
 def commands(tmp_path: Path) -> dict[str, str]:
-    """The environment of shell commands: `python` and `pip` of an environment with nothing in it, and no index."""
+    """The environment of shell commands: `python` and `pip` of an environment with nothing in it, no index, and `tg`."""
     folder = tmp_path / "venv"
     make_environment(folder)
+    tg = folder / "bin/tg"
+    tg.write_text(
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(REPOSITORY))} exec {shlex.quote(sys.executable)} -m tg.common.cli "$@"\n'
+    )
+    tg.chmod(0o755)
     path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
     return {"PATH": path, "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
