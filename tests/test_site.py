@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import OVERFLOW
 from playwright.sync_api import Browser, Page, sync_playwright
 from projects import REPOSITORY
 
@@ -143,8 +144,7 @@ def test_pages_can_be_read_on_a_phone_and_on_a_desk(address: str, browser: Brows
         page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
         for name in LOOKED_AT:
             page.goto(f"{address}/{name}.html")
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, (name, width)
+            assert page.evaluate(OVERFLOW) <= 0, (name, width)
             assert contrast(*text_and_ground(page, "article p")) > 7, (name, scheme)
         page.goto(f"{address}/concepts/relocation.html")
         drawn = page.locator(".drawing svg").bounding_box()
