@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,13 @@ def test_the_search_finds_a_page(address: str, browser: Browser) -> None:
     page.keyboard.type("relocation")
     page.get_by_role("link", name="Relocation").first.wait_for()
     page.close()
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "docs").rglob("*.svg")), ids=lambda file: file.stem)
+def test_a_drawing_can_be_shown_alone_and_says_what_it_shows(file: Path) -> None:
+    root = ElementTree.parse(file).getroot()
+    title = root.find("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    assert title.text
+    assert title.get("id") == root.get("aria-labelledby")
+    assert "prefers-color-scheme" in file.read_text("utf-8")
