@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from ..delivery.runtime.sizes import size_of as size
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,15 +74,6 @@ def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
     return "\n".join([bold(line([one.upper() for one in headings])), *map(line, listed)])
-
-
-def size(count: float) -> str:
-    """A number of bytes, to be read: `1.5 MiB`."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
 
 
 def duration(seconds: float) -> str:
