@@ -219,8 +219,8 @@ class MapRun:
                 error_type=failure["type"],
                 traceback=failure["traceback"],
             )
-        if answer.unreadable is not None:
-            self._divide(batch, answer.unreadable)
+        if answer.undone is not None:
+            self._divide(batch, answer.undone)
             return
         self._batches.took(batch, answer.seconds)
         results = iter(self._reader.read(io.BytesIO(answer.results)))

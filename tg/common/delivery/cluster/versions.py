@@ -57,21 +57,27 @@ class Versions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._versions: OrderedDict[str, Version] = OrderedDict()
+        self._making: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def using(self, seal: str, fetch: Fetch) -> Iterator[Version]:
-        """The version of this seal, installed and ready to be loaded; what it requires is there.
+    def using(self, seal: str, fetch: Fetch, *, check: bool = True) -> Iterator[Version]:
+        """The version of this seal, installed and ready to be loaded; what it requires is there, if that is to be checked.
 
         Raises what `Store.install` raises, and `DependencyProblem`.
         """
         with self._lock:
-            version = self._versions.get(seal)
+            making = self._making.setdefault(seal, threading.Lock())
+        with making:  # tasks of other versions go on while a big one is fetched
+            with self._lock:
+                version = self._versions.get(seal)
             if version is None or not version.package.folder.is_dir():  # somebody has removed it from the store
-                version = self._versions[seal] = _ready(seal, fetch)
-            version.in_use += 1
-            self._versions.move_to_end(seal)
-            for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
-                self._versions.pop(other).entry_point.unload()
+                version = _ready(seal, fetch, check=check)
+            with self._lock:
+                self._versions[seal] = version
+                self._versions.move_to_end(seal)
+                version.in_use += 1
+                for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
+                    self._versions.pop(other).entry_point.unload()
         try:
             yield version
         finally:
@@ -111,9 +117,9 @@ def installed(seal: str, fetch: Fetch) -> InstalledPackage:
     return found
 
 
-def _ready(seal: str, fetch: Fetch) -> Version:
+def _ready(seal: str, fetch: Fetch, *, check: bool) -> Version:
     package = installed(seal, fetch)
-    if package.facts.requirements():
+    if check and package.facts.requirements():
         missing, conflicts = unmet_requirements(package.facts)
         if missing or conflicts:
             raise DependencyProblem(
