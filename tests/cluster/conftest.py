@@ -50,6 +50,11 @@ JOB = """
         def here(self, item):
             return item, os.getpid(), os.environ.get("TG_HOME")
 
+        def sometimes_here(self, item):
+            if item % 20 == 0:
+                time.sleep(0.02)
+            return item, os.getpid(), os.environ.get("TG_HOME")
+
         def when(self, item):
             return time.time_ns()
 

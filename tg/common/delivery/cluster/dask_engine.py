@@ -86,7 +86,7 @@ class DaskEngine:
         return {worker: problems for worker, problems in said.items() if problems}
 
     def submit(
-        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None, divisible: bool = False
     ) -> Sequence[Ticket]:
         """Tasks with keys that no other task ever had: nothing is taken from an earlier run, whatever it was called with."""
         data = order.to_bytes()

@@ -189,9 +189,11 @@ class MapRun:
         for index, failure in self._batches.unsent.items():
             self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
         self._batches.unsent.clear()
-        if batches:
-            tickets = self._engine.submit(self._order, [one.data for one in batches])
-            self._under_way.update(zip(tickets, batches, strict=True))
+        for divisible in (False, True):
+            these = [one for one in batches if (len(one.indices) > 1) is divisible]
+            if these:
+                tickets = self._engine.submit(self._order, [one.data for one in these], divisible=divisible)
+                self._under_way.update(zip(tickets, these, strict=True))
 
     def _take_in(self, timeout_seconds: float | None) -> None:
         """Wait for batches to come back, and take them in."""
