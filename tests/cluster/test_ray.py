@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from cluster.ray_nodes import RayNodes, ray_environment, ray_nodes
 from projects import REPOSITORY, Project
 
 from tg.common.delivery.cluster import RayExecutor
-from tg.common.delivery.runtime.errors import ClusterProblem, DependencyProblem, JobFailed, RunCancelled, RunNotFound
+from tg.common.delivery.runtime.errors import DependencyProblem, RunCancelled, RunNotFound
 from tg.common.delivery.trust import Policy
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster, which takes 20 seconds to start
@@ -149,7 +148,7 @@ def test_items_are_taken_as_their_results_are(on_ray: RayExecutor, package: Path
 
     def endless() -> Iterator[int]:
         nonlocal taken
-        for taken in itertools.count():  # noqa: B007
+        for taken in itertools.count():  # noqa: UP028 it is counted how many were taken
             yield taken
 
     with on_ray.map(package, endless(), batch_size=50) as run:
@@ -173,7 +172,7 @@ def test_big_data_is_mapped_from_the_store_of_the_node(on_ray: RayExecutor, clus
 
 def test_where_no_cluster_answers_that_is_said(nodes: RayNodes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = "127.0.0.1:%d" % server.getsockname()[1]
+        address = f"127.0.0.1:{server.getsockname()[1]}"
     printed = in_another_process(
         f"""
         import sys
