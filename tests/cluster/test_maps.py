@@ -96,6 +96,23 @@ def test_an_item_that_ends_its_workers_fails_alone(
     assert list(run.failures) == [13]
 
 
+def test_an_item_that_was_lost_beside_the_one_that_ends_workers_is_tried_again_alone(
+    executor: ClusterExecutor, engine: ThreadEngine, package: Path
+) -> None:
+    lost_once = []
+
+    def lose(items: bytes) -> bool:
+        [item] = pickle.loads(items)
+        beside = item in (12, 14) and item not in lost_once
+        lost_once.append(item)
+        return beside or item == 13
+
+    engine.lose = lose
+    run = executor.map(package, range(20), batch_size=1)
+    assert [one.value for one in run.outcomes()] == [None if item == 13 else 2 * item for item in range(20)]
+    assert lost_once.count(13) == 2
+
+
 def test_what_cannot_be_pickled_fails_alone_on_either_side(executor: ClusterExecutor, package: Path) -> None:
     run = executor.map(package, [1, lambda: 2, 3, 4], method="unpicklable", batch_size=4)
     assert [one.value for one in run.outcomes()] == [1, None, None, 4]

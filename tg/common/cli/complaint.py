@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ..delivery.runtime.errors import DeliveryError, JobFailed, RunFailed
-from .command import FAULT, REFUSED
+from .exit_codes import FAULT, REFUSED
 from .terminal import coloured, lines_and_columns
 
 __all__ = ["JOB_FAILED", "Complaint"]

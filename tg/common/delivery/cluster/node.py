@@ -46,8 +46,10 @@ def work(
     with TaskOutput(order.run_id, tell) as output:
         try:
             if order.isolated and not is_apart:
-                return work_apart(order, items, installed(order.seal, fetch), wanted=wanted, tell=output.add)
-            with giving_up(wanted), _versions.using(order.seal, fetch, check=not is_apart) as version:
+                return work_apart(
+                    order, items, installed(order.seal, order.file, fetch), wanted=wanted, tell=output.add
+                )
+            with giving_up(wanted), _versions.using(order.seal, order.file, fetch, check=not is_apart) as version:
                 return _done(order, items, version, output, where).to_bytes()
         except GivenUp:
             return Answer(given_up=True, logs=output.logs, worker=where).to_bytes()

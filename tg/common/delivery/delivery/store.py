@@ -9,6 +9,8 @@
 Any number of processes install at once: each unpacks into a folder of its own, and one of them wins the rename; the
 others find theirs not needed. Files that the last package of that name has as well are linked, not written again, but for
 shared libraries; installed files are read-only, since a change to one would be a change to all that share it.
+
+What only installing needs is imported there: listing what is installed is among the first things that the command is asked.
 """
 
 from __future__ import annotations
@@ -22,10 +24,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...locations import Loc
-from ...logger import Logger
 from ...progress import Work, working
 from ..runtime.errors import PackageNotFound
 from ..runtime.whole_files import (
@@ -36,12 +37,12 @@ from ..runtime.whole_files import (
     unfinished_folder,
     write_whole,
 )
-from ..trust.policy import Policy
-from .claims import claim_of_folder, claim_of_wheel
 from .facts import PackageFacts
-from .shared_library import LIBRARY_NAME
 from .storage import storing
-from .wheel import RecordedFile, WheelReader
+
+if TYPE_CHECKING:
+    from ..trust.policy import Policy
+    from .wheel import RecordedFile, WheelReader
 
 __all__ = ["InstalledPackage", "Store", "list_installed", "prune"]
 
@@ -94,6 +95,10 @@ class Store:
         `UntrustedPackage` when nobody who is trusted stands for it, `StorageProblem` when it cannot be kept; nothing is
         left behind then.
         """
+        from ..trust.policy import Policy
+        from .claims import claim_of_wheel
+        from .wheel import WheelReader
+
         policy = Policy.of_machine() if policy is None else policy
         with WheelReader(file) as wheel:
             facts = wheel.facts
@@ -112,6 +117,8 @@ class Store:
 
         Raises `PackageRejected` when it is not what was installed, `UntrustedPackage`.
         """
+        from .claims import claim_of_folder
+
         policy.check(claim_of_folder(package.facts, package.folder, package.seal), is_new=False)
 
     def packages(self) -> list[InstalledPackage]:
@@ -226,6 +233,8 @@ class Store:
                     else:
                         work.advance(entry.size)
             if folder.is_dir() and not _is_whole(wheel, folder):
+                from ...logger import Logger
+
                 Logger.warning(f"{folder} is damaged: files are missing or cut. It is unpacked anew.")
                 _rename_if_there(folder, temporary / "damaged")
             try:
@@ -306,6 +315,8 @@ class _Earlier:
 
     @classmethod
     def of(cls, root: Path, facts: PackageFacts) -> _Earlier:
+        from .wheel import RecordedFile
+
         nothing = cls("", {}, 0)
         try:
             seal = (root / "names" / facts.uid.name).read_text(encoding="ascii")
@@ -322,6 +333,8 @@ class _Earlier:
 
     def link(self, wanted: RecordedFile, target: str) -> bool:
         """Link the same file to `target`, if there is one that nobody has touched since it was installed."""
+        from .shared_library import LIBRARY_NAME
+
         here = self.record.get(_below(wanted.path))
         if here is None or here.sha256 != wanted.sha256 or LIBRARY_NAME.search(wanted.path):
             return False  # the loader of libraries knows them by their inode: two versions would be one, with one state
