@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +36,15 @@ BATCH = 100
 def versions(project: str, rounds: str) -> dict[str, Any]:
     """A line of a module is changed for each; both then have to bring the whole tree to workers that are up."""
     taken = []
-    with _one_node(2, 200) as executor:
+
+    @ray.remote
+    def imported() -> Any:
+        import bench.job
+
+        return bench.job.Job().run()
+
+    with _one_node(2, 200) as executor, tempfile.TemporaryDirectory() as folder:
         for number in range(int(rounds) + 1):
-            change_one_line(Path(project), number)
             change_one_line(Path(project), number)
 
             def ours(number: int = number) -> tuple[float, float]:
@@ -49,15 +57,12 @@ def versions(project: str, rounds: str) -> dict[str, Any]:
                 done = time.perf_counter()
                 return done - started, done - made
 
-            def theirs() -> float:
-                @ray.remote(runtime_env={"py_modules": [f"{project}/tg/bench"]})
-                def first() -> Any:
-                    import bench.job
-
-                    return bench.job.Job().run()
-
+            def theirs(number: int = number) -> float:
                 started = time.perf_counter()
-                ray.get(first.remote())
+                # One for a task has to be a URI; the first folder of the zip is taken away.
+                file = shutil.make_archive(f"{folder}/{number}", "zip", project, "tg/bench")
+                environment = {"py_modules": [Path(file).as_uri()]}
+                ray.get(imported.options(runtime_env=environment).remote())
                 return time.perf_counter() - started
 
             both = in_turns(number, ours, theirs)
