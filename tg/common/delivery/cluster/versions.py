@@ -26,7 +26,7 @@ __all__ = ["Fetch", "Version", "Versions", "has_seal", "installed"]
 Fetch = Callable[[], Iterable[Any]]
 """Gives the bytes of the package file, in pieces."""
 
-_KEPT = 32
+_KEPT = 8
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Version:
 
 
 class Versions:
-    """All of this process. The last 32 are kept, beside those that are in use; others are unloaded."""
+    """All of this process. The last 8 are kept, beside those that are in use; others are unloaded."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
