@@ -19,6 +19,10 @@ demo: .venv/.ready ## The demonstration, examples/flights/demo.py
 demo-serve: .venv/.ready ## A model served, and swapped for a better one while it is asked, examples/flights/serve.py
 	.venv/bin/python examples/flights/serve.py
 
+.PHONY: demo-cluster
+demo-cluster: .venv/.ready ## Features made day by day on a Dask cluster, and changed while they are made, examples/flights/cluster.py
+	.venv/bin/python examples/flights/cluster.py dask
+
 .PHONY: test
 test: .venv/.ready ## The checks, then all tests with coverage, then all tests on each other Python from 3.10 to 3.13 found here
 	@.venv/bin/python scripts/test
@@ -64,6 +68,10 @@ bench: .venv/.ready ## The benchmarks
 bench-peers: .venv/.ready .venv-peers/.ready .venv-servers/.ready .venv-mlserver/.ready ## The same for other systems, in environments of their own: downloads torch, MLflow, Ray and others
 	.venv/bin/python -m benchmarks peers servers
 
+.PHONY: release
+release: .venv/.ready ## Build what is uploaded for a release, into dist/, and prove that it is right; nothing is uploaded
+	.venv/bin/python scripts/release
+
 .PHONY: lock
 lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file (newest of everything: make lock UPGRADE=--upgrade)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes $(UPGRADE) \
@@ -73,6 +81,10 @@ lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file 
 clean: ## Remove all that make made: environments, caches, builds
 	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .venv-mlserver .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
 	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: docs
+docs: .venv/.ready ## The documentation as a site, build/site/index.html; links that lead nowhere are errors
+	.venv/bin/python scripts/site
 
 .PHONY: notebooks
 notebooks: .venv/.ready ## Run the notebooks of docs/ and keep what they print; they need a container engine

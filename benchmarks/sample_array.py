@@ -66,7 +66,7 @@ def delivery(folder: Path, array: np.ndarray) -> dict[str, float | str]:
     packaging.make_package(folder)
     made = time.perf_counter()
     peak = status("VmHWM") - before
-    entry_point = install_package_and_get_loader(packaging.package_location or "", silent=True)
+    entry_point = install_package_and_get_loader(packaging.package_location, silent=True)
     installed = time.perf_counter()
     resident = status("VmRSS")
     loading = time.perf_counter()

@@ -27,16 +27,16 @@ def main(version: str, count: str = "") -> None:
     packaging.checked = False  # measured apart, by checks.py
     packaging.make_package()
     made = time.perf_counter()
-    entry_point = install_package_and_get_loader(packaging.package_location or "", silent=True)
+    entry_point = install_package_and_get_loader(packaging.package_location, silent=True)
     installed = time.perf_counter()
     result = entry_point.load_resource("job").run()
     done = time.perf_counter()
     stages = {"make": made - started, "install": installed - made, "load": done - installed}
-    with zipfile.ZipFile(packaging.package_location or "") as wheel:
+    with zipfile.ZipFile(packaging.package_location) as wheel:
         members = [path for path in wheel.namelist() if path.startswith(f"{entry_point.module_name}/tg/")]
     counted: dict[str, float] = {"files": len(members)}
     if counts is not None:
-        counted |= counts.of(Path(packaging.package_location or ""), entry_point.resources_location.parents[1], members)
+        counted |= counts.of(Path(packaging.package_location), entry_point.resources_location.parents[1], members)
     print(json.dumps({**stages, "result": result, **counted}))
 
 

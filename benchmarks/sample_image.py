@@ -242,7 +242,6 @@ def _print_rounds(samples: Loading | Pushing, rounds: int) -> None:
 
 
 def _file(packaging: Packaging) -> Path:
-    assert packaging.package_location is not None
     return packaging.package_location
 
 

@@ -125,7 +125,7 @@ def _package(*requirements: str) -> str:
     packaging = Packaging("bench", "1.0.0", {"job": importlib.import_module("tg.bench.job").Job()})
     packaging.silent = True
     packaging.dependencies = (DependencyList("bench", list(requirements)),)
-    return os.fspath(packaging.make_package().package_location or "")
+    return os.fspath(packaging.make_package().package_location)
 
 
 def _sizes(call: Callable[[], Any]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import services as machine
 from hypothesis import settings
-from projects import Project
+from projects import REPOSITORY, Project
 from services import SecuredRegistry, Services, SshServer, given
 
 if TYPE_CHECKING:
@@ -66,6 +67,17 @@ def unchecked(project: Project) -> None:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the user's packages and store."""
     monkeypatch.setenv("TG_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def our_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our own wheel, built as for a release."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, REPOSITORY]
+    build = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stdout + build.stderr
+    (built,) = folder.iterdir()
+    return built
 
 
 @pytest.fixture(scope="session")

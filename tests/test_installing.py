@@ -49,8 +49,16 @@ def test_a_resource_that_is_not_there_is_an_error_with_the_names_there_are(proje
     assert "The package has: job." in printed
 
 
-@pytest.mark.parametrize("given", ["packaging", "packaging.package_location"])
-def test_a_package_that_was_not_made_is_an_error_that_says_how_to_make_it(project: Project, given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("packaging", "Give the file of a package: packaging.package_location, after packaging.make_package()."),
+        ("packaging.package_location", "the package of my_job was not made yet. packaging.make_package() makes it."),
+    ],
+)
+def test_a_package_that_was_not_made_is_an_error_that_says_how_to_make_it(
+    project: Project, given: str, said: str
+) -> None:
     told = project.run(
         f"""
         from tg.common.delivery.delivery import Packaging, install_package_and_get_loader
@@ -59,7 +67,7 @@ def test_a_package_that_was_not_made_is_an_error_that_says_how_to_make_it(projec
         """,
         fails=True,
     )
-    assert "Give the file of a package: packaging.package_location, after packaging.make_package()." in told
+    assert said in told
 
 
 def test_a_missing_file_is_an_error_that_names_it(project: Project) -> None:

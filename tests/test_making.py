@@ -34,7 +34,7 @@ def test_the_calls_of_the_specification_give_its_answers() -> None:
     assert repr(packaging.dependencies) == "({'min': []},)"
     assert packaging.make_package() is packaging
     assert packaging.package_module_name == "example_job__0_0_0"
-    assert packaging.package_location is not None
+    assert packaging.is_made
     entry_point = install_package_and_get_loader(packaging.package_location, silent=True)
     facts = {key: value for key, value in entry_point.__dict__.items() if key != "resources_location"}
     assert facts == packaging.package_properties == {
@@ -198,9 +198,9 @@ sys.addaudithook(interrupt)
 try:
     packaging.make_package('out')
 except KeyboardInterrupt:
-    print('interrupted', os.listdir('out'), packaging.package_location)
+    print('interrupted', os.listdir('out'), packaging.is_made)
 """
-    assert project.run(code).strip() == "interrupted [] None"
+    assert project.run(code).strip() == "interrupted [] False"
 
 
 def test_a_process_killed_while_writing_leaves_no_file_under_the_final_name(project: Project) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -15,23 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Our own wheel, built as for a release."""
-    folder = tmp_path_factory.mktemp("dist")
-    build = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
-    (built,) = folder.iterdir()
-    return built
-
-
-@pytest.fixture(scope="module")
-def members(wheel: Path) -> list[PurePosixPath]:
-    with zipfile.ZipFile(wheel) as archive:
+def members(our_wheel: Path) -> list[PurePosixPath]:
+    with zipfile.ZipFile(our_wheel) as archive:
         return [PurePosixPath(name) for name in archive.namelist()]
 
 
@@ -49,14 +33,34 @@ def test_our_wheel_ships_every_file_of_tg_common(members: list[PurePosixPath]) -
     assert ours <= set(members)
 
 
-def test_our_wheel_ships_nothing_outside_tg_common(wheel: Path, members: list[PurePosixPath]) -> None:
-    dist_info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+def test_our_wheel_ships_nothing_outside_tg_common(our_wheel: Path, members: list[PurePosixPath]) -> None:
+    dist_info = "-".join(our_wheel.name.split("-")[:2]) + ".dist-info"
     others = [member for member in members if member.parts[:2] != ("tg", "common")]
     assert {member.parts[0] for member in others} == {dist_info}
 
 
-def test_the_changelog_tells_of_this_version(wheel: Path) -> None:
-    version = wheel.name.split("-")[1]
+def test_our_wheel_says_what_it_is_and_nothing_else(our_wheel: Path, members: list[PurePosixPath]) -> None:
+    about = {"/".join(member.parts[1:]) for member in members if member.parts[0].endswith(".dist-info")}
+    assert about == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    with zipfile.ZipFile(our_wheel) as archive:
+        (commands,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt"))
+    assert commands.split() == ["[console_scripts]", "tg", "=", "tg.common.cli.command:main"]
+
+
+def test_the_version_stands_in_one_place(our_wheel: Path) -> None:
+    version = our_wheel.name.split("-")[1]
+    files = [
+        ROOT / "pyproject.toml",
+        *(ROOT / "tg/common").rglob("*.py"),
+        *(ROOT / "scripts").iterdir(),
+        ROOT / "Makefile",
+    ]
+    told = [path.name for path in files if re.search(rf"\b{re.escape(version)}\b", path.read_text("utf-8"))]
+    assert told == ["pyproject.toml"]
+
+
+def test_the_changelog_tells_of_this_version(our_wheel: Path) -> None:
+    version = our_wheel.name.split("-")[1]
     headings = re.findall(r"^## \[?([^]\s]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert headings[0] in {"Unreleased", version}
 

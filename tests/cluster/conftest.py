@@ -48,7 +48,11 @@ JOB = """
             return (lambda: item) if item == 3 else item
 
         def here(self, item):
-            time.sleep(0.02)
+            return item, os.getpid(), os.environ.get("TG_HOME")
+
+        def sometimes_here(self, item):
+            if item % 20 == 0:
+                time.sleep(0.02)
             return item, os.getpid(), os.environ.get("TG_HOME")
 
         def when(self, item):

@@ -42,7 +42,7 @@ class ThreadEngine:
         return {threading.current_thread().name: problems} if problems else {}
 
     def submit(
-        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None, divisible: bool = False
     ) -> Sequence[Ticket]:
         tickets = [next(self._numbers) for _ in batches]
         for ticket, items in zip(tickets, batches, strict=True):

@@ -10,15 +10,14 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from importlib import import_module
 from io import TextIOWrapper
 
+from .exit_codes import INTERRUPTED, PIPE_CLOSED, USAGE
+
 TYPE_CHECKING = False  # type checkers take it for true; importing `typing` costs a tenth of what may be spent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-__all__ = ["FAULT", "HEADINGS", "INTERRUPTED", "PIPE_CLOSED", "REFUSED", "USAGE", "main", "parser_of", "verbs"]
-
-REFUSED, USAGE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, 70, 130, 141
-"""Exit codes besides 0, and besides those that `tg run` and `tg doctor` have of their own: docs/command-line.md."""
+__all__ = ["HEADINGS", "main", "parser_of", "verbs"]
 
 HEADINGS: dict[str, dict[str, tuple[str, str]]] = {
     "a project": {

@@ -1,11 +1,12 @@
 """Flights from New York in 2013, made into rows that a model can learn delays from.
 
 `FeaturizationJob` is a composition of small steps, each in a file of its own. `SimpleFeaturizationJob` does the same
-in one method, as one would begin. `TrainingJob` learns from those rows.
+in one method, as one would begin. `DailyJob` makes them of one day, for a cluster. `TrainingJob` learns from those rows.
 """
 
 from .cancellation import Cancellation
 from .columns import Columns
+from .daily_job import DailyJob
 from .destination_join import DestinationJoin
 from .featurization_job import FeaturizationJob
 from .lateness import Lateness
@@ -23,6 +24,7 @@ from .weather_join import WeatherJoin
 __all__ = [
     "Cancellation",
     "Columns",
+    "DailyJob",
     "DestinationJoin",
     "FeaturizationJob",
     "FeaturizationResult",

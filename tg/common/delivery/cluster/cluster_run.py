@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..execution.log_lines import LogLines
 from ..execution.results import ResultReader
 from ..runtime.errors import JobFailed, OutOfMemory, RunCancelled, RunFailed
+from ..runtime.kinds import of_kind
 from .answer import Answer
 from .engine import Engine, TaskLost, Ticket
 from .order import Order
 from .parcel import Parcel
+
+if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
 
 __all__ = ["ClusterRun", "RunFacts"]
 
@@ -116,8 +120,8 @@ class ClusterRun:
             self._look(None)
         return code
 
-    def result(self) -> Any:
-        """What the job returned, in classes of the local `tg`; waits for it. Raises `RunFailed` when there is none."""
+    def result(self, kind: type[Kind] | None = None) -> Kind:
+        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none."""
         name = self._facts.order.module_name
         run: dict[str, Any] = {"run_id": self.id, "exit_code": self.wait()}
         if self._is_cancelled:
@@ -132,7 +136,9 @@ class ClusterRun:
             raise error
         failure = self._came.failures.get(0)
         if failure is None:
-            result = self._facts.reader().read(io.BytesIO(self._came.results))[0]
+            result = of_kind(
+                self._facts.reader().read(io.BytesIO(self._came.results))[0], kind, f"the result of {name}"
+            )
             self._engine.forget(self.id)
             return result
         if failure["type"] == "MemoryError":

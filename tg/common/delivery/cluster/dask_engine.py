@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ...progress import working
 from ..runtime.errors import ClusterProblem
 from . import bootstrap
 from .dask_node import CHUNK_BYTES
@@ -47,10 +50,14 @@ class DaskEngine:
         if self._keep(parcel, 0, b""):
             return
         offset, complete = 0, False
-        with parcel.file.open("rb") as file:
+        with (
+            working(f"bringing {parcel.file.name} to {self.name}", parcel.size) as work,
+            parcel.file.open("rb") as file,
+        ):
             while data := file.read(CHUNK_BYTES):
                 complete = self._keep(parcel, offset, data)
                 offset += len(data)
+                work.advance(len(data))
         if not complete:
             raise self._problem(f"{parcel.file} has changed while it was brought to {self.name}.")
 
@@ -59,35 +66,36 @@ class DaskEngine:
         asked_at, slots = self._slots
         now = time.monotonic()
         if now - asked_at > _SLOTS_SECONDS or not asked_at:
-            slots = max(1, sum(self.client.nthreads().values()))
+            slots = max(1, sum(self._workers().values()))
             self._slots = now, slots
         return slots
 
     def lacking(self, order: Order, parcel: Parcel) -> dict[str, list[str]]:
         """Each worker is asked once for the same requirements, until it has all of them."""
         requirements = tuple(parcel.facts.requirements())
-        new = [one for one in self.client.nthreads() if (one, requirements) not in self._fit]
+        new = [one for one in self._workers() if (one, requirements) not in self._fit]
         if not new:
             return {}
-        answers = self.client.run(
-            self._remote("lacking"), list(requirements), order.module_name, workers=new, on_error="return"
-        )
+        with self._asked():
+            answers = self.client.run(
+                self._remote("lacking"), list(requirements), order.module_name, workers=new, on_error="return"
+            )
         # One that has ended meanwhile is none of those that will run it.
         said = {worker: answer for worker, answer in answers.items() if isinstance(answer, list)}
         self._fit.update((worker, requirements) for worker, problems in said.items() if not problems)
         return {worker: problems for worker, problems in said.items() if problems}
 
     def submit(
-        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None, divisible: bool = False
     ) -> Sequence[Ticket]:
         """Tasks with keys that no other task ever had: nothing is taken from an earlier run, whatever it was called with."""
         data = order.to_bytes()
         keys = [f"{order.run_id}-{next(self._numbers)}" for _ in batches]
-        futures = self.client.map(self._remote("task"), [data] * len(batches), list(batches), key=keys, pure=False)
-        if kept is not None:
-            self.client.publish_dataset(
-                {"facts": dict(kept), "futures": futures, "cancelled": False}, name=order.run_id
-            )
+        with self._asked():
+            futures = self.client.map(self._remote("task"), [data] * len(batches), list(batches), key=keys, pure=False)
+            if kept is not None:
+                published = {"facts": dict(kept), "futures": futures, "cancelled": False}
+                self.client.publish_dataset(published, name=order.run_id)
         return self._watch(futures)
 
     def wait(self, tickets: Collection[Ticket], timeout_seconds: float | None = None) -> dict[Ticket, bytes | TaskLost]:
@@ -106,11 +114,12 @@ class DaskEngine:
 
     def said(self, run_id: str, ticket: Ticket, position: int) -> str:
         """The worker that has the task is asked."""
-        worker = self.client.run_on_scheduler(self._remote("worker_of"), ticket)
-        if worker is None:
-            return ""
-        answer = self.client.run(self._remote("said"), run_id, position, workers=[worker], on_error="return")[worker]
-        return answer if isinstance(answer, str) else ""
+        with self._asked():
+            worker = self.client.run_on_scheduler(self._remote("worker_of"), ticket)
+            if worker is None:
+                return ""
+            answers = self.client.run(self._remote("said"), run_id, position, workers=[worker], on_error="return")
+        return answers[worker] if isinstance(answers.get(worker), str) else ""
 
     def cancel(self, run_id: str, tickets: Collection[Ticket]) -> None:
         """What waits is dropped; what runs is asked to stop, by its worker."""
@@ -118,32 +127,61 @@ class DaskEngine:
             futures = [self._futures.pop(str(ticket)) for ticket in tickets if ticket in self._futures]
             self._ended.difference_update(map(str, tickets))
         kept = self.kept(run_id)
-        if kept is not None:
-            data = {"facts": kept.facts, "futures": [], "cancelled": True}
-            self.client.publish_dataset(data, name=run_id, override=True)
-        self.client.cancel(futures, force=True)
+        with self._asked():
+            if kept is not None:
+                published = {"facts": kept.facts, "futures": [], "cancelled": True}
+                self.client.publish_dataset(published, name=run_id, override=True)
+            self.client.cancel(futures, force=True)
 
     def kept(self, run_id: str) -> Kept | None:
         """It is a published dataset of the scheduler."""
-        found = self.client.get_dataset(run_id, default=None)
+        with self._asked():
+            found = self.client.get_dataset(run_id, default=None)
         if found is None:
             return None
         return Kept(found["facts"], self._watch(found["futures"]), found["cancelled"])
 
     def kept_runs(self) -> Sequence[str]:
         """The names of the published datasets that are runs."""
-        return [str(name) for name in self.client.list_datasets() if RUN_ID.fullmatch(str(name))]
+        with self._asked():
+            names = self.client.list_datasets()
+        return [name for name in map(str, names) if RUN_ID.fullmatch(name)]
 
     def forget(self, run_id: str) -> None:
         """The scheduler lets go of its tasks."""
-        self.client.unpublish_dataset(run_id)
+        with self._asked():
+            self.client.unpublish_dataset(run_id)
 
     def _remote(self, function: str) -> Remote:
         return Remote(self._archive.digest, "dask_node", function)
 
+    def _workers(self) -> dict[str, int]:
+        """The addresses of all workers, and how many threads each has."""
+        with self._asked():
+            return dict(self.client.nthreads())
+
     def _keep(self, parcel: Parcel, offset: int, data: bytes) -> bool:
-        complete: bool = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
-        return complete
+        with self._asked():
+            try:
+                kept = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
+            except ModuleNotFoundError:  # the scheduler is another one, at the same address
+                self._bring_delivery()
+                kept = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
+        if isinstance(kept, str):
+            raise self._problem(
+                f"the scheduler at {self.client.scheduler.address} cannot keep {parcel.file.name}: {kept}"
+            )
+        return bool(kept)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """What Dask raises when nobody answers, as what we raise then."""
+        from distributed.client import ClosedClientError
+
+        try:
+            yield
+        except (OSError, TimeoutError, CancelledError, ClosedClientError) as error:
+            raise self._problem(f"{self.name} does not answer any more: {error}. Start the run again.") from error
 
     def _watch(self, futures: Sequence[Any]) -> list[str]:
         for future in futures:

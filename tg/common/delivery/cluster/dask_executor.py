@@ -20,7 +20,7 @@ class DaskExecutor(ClusterExecutor):
     """Runs packages on the workers of a Dask scheduler; see `ClusterExecutor`.
 
     `cluster` is the scheduler's address (`tcp://scheduler:8786`), or a client of it, or a cluster such as `LocalCluster`. A
-    context manager, which closes the client that it has made.
+    context manager, which closes the client that it has made. `connect_seconds`: how long it waits for the scheduler.
     """
 
     def __init__(
@@ -30,9 +30,11 @@ class DaskExecutor(ClusterExecutor):
         environment: Literal["workers", "isolated"] = "workers",
         policy: Policy | None = None,
         progress: bool | None = None,
+        connect_seconds: float = 10.0,
     ) -> None:
         """Raises `ClusterProblem` when no scheduler answers there."""
         self._own: Any = None
+        self._connect_seconds = connect_seconds
         super().__init__(DaskEngine(self._client(cluster)), environment=environment, policy=policy, progress=progress)
 
     def __enter__(self) -> DaskExecutor:
@@ -56,7 +58,7 @@ class DaskExecutor(ClusterExecutor):
         if isinstance(cluster, Client):
             return cluster
         try:
-            self._own = Client(cluster, set_as_default=False)
+            self._own = Client(cluster, set_as_default=False, timeout=self._connect_seconds)
         except OSError as error:
             raise ClusterProblem(f"no Dask scheduler answers at {cluster}: {error}.", cluster=str(cluster)) from error
         return self._own

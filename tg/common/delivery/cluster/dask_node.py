@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ CHUNK_BYTES = 16 * 1024 * 1024
 
 _LEFT = "cancelled", "released", "forgotten"
 _kept: dict[str, Path] = {}
-_folder = ExitStack()
 
 
 def task(order_data: bytes, items: bytes) -> bytes:
@@ -60,27 +61,34 @@ def worker_of(key: str, dask_scheduler: Any = None) -> str | None:
     return state.processing_on.address if state is not None and state.processing_on is not None else None
 
 
-def keep(seal: str, offset: int, data: bytes, size: int) -> bool:
-    """Keep a piece of a package file in the scheduler's process; the last one is the one that reaches its size.
+def keep(seal: str, offset: int, data: bytes, size: int) -> bool | str:
+    """Keep a piece of a package file in the scheduler's process; without data it is only asked whether the file is complete.
 
-    Returns whether it is complete. What is kept goes with the process.
+    Returns whether it is, or why it cannot be kept. What is kept goes with the process.
     """
-    if seal in _kept:
-        return True
-    if not data and size:
-        return False
-    folder = Loc.home / "cluster"
-    make_private_folder(folder)
-    if not _kept and not hasattr(_folder, "path"):
-        sweep_unfinished(folder)
-        _folder.path = _folder.enter_context(unfinished_folder(folder))  # type: ignore[attr-defined]
-    file: Path = _folder.path / seal  # type: ignore[attr-defined]
-    with open(file, "r+b" if offset else "wb") as opened:
-        opened.seek(offset)
-        opened.write(data)
+    if seal in _kept or not data:
+        return seal in _kept
+    try:
+        file = _folder() / seal
+        with open(file, "r+b" if offset else "wb") as opened:
+            opened.seek(offset)
+            opened.write(data)
+    except OSError as error:  # the driver would not know the class of another error
+        return str(error)
     if offset + len(data) == size:
         _kept[seal] = file
     return seal in _kept
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    """A folder of this process, that goes with it; or is swept by the next that makes one, where it was killed."""
+    folder = Loc.home / "cluster"
+    make_private_folder(folder)
+    sweep_unfinished(folder)
+    leaving = ExitStack()
+    atexit.register(leaving.close)
+    return leaving.enter_context(unfinished_folder(folder))
 
 
 def kept_bytes(seal: str, offset: int) -> bytes:

@@ -47,12 +47,13 @@ class Engine(Protocol):
         ...
 
     def submit(
-        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None
+        self, order: Order, batches: Sequence[bytes], *, kept: Mapping[str, Any] | None = None, divisible: bool = False
     ) -> Sequence[Ticket]:
         """Have `node.work` run for each of these, in this order if it can. The run's id is what the engine shows the tasks as.
 
         With `kept`, facts that JSON has, the tasks and what comes of them are kept by the cluster when this process ends, and
-        found by the id of the run; it is said once for a run.
+        found by the id of the run; it is said once for a run. What is `divisible` comes again in halves when it is given up, so
+        an engine to which a lost worker is dear gives it up at once.
         """
         ...
 

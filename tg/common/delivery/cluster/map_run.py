@@ -13,7 +13,7 @@ from .answer import Answer
 from .batches import Batch, Batches
 from .cluster_run import RunFacts
 from .engine import Engine, TaskLost, Ticket
-from .progress import Progress
+from .progress_bar import ProgressBar
 from .run_log import RunLog
 
 __all__ = ["MapRun", "Outcome"]
@@ -78,7 +78,7 @@ class MapRun:
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
         self._kept: deque[Outcome] = deque()
-        self._progress = Progress(f"{self.id} on {engine.name}", total, shown=progress)
+        self._progress = ProgressBar(f"{self.id} on {engine.name}", total, shown=progress)
         self._fill()
 
     def __repr__(self) -> str:
@@ -189,9 +189,11 @@ class MapRun:
         for index, failure in self._batches.unsent.items():
             self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
         self._batches.unsent.clear()
-        if batches:
-            tickets = self._engine.submit(self._order, [one.data for one in batches])
-            self._under_way.update(zip(tickets, batches, strict=True))
+        for divisible in (False, True):
+            these = [one for one in batches if (len(one.indices) > 1) is divisible]
+            if these:
+                tickets = self._engine.submit(self._order, [one.data for one in these], divisible=divisible)
+                self._under_way.update(zip(tickets, these, strict=True))
 
     def _take_in(self, timeout_seconds: float | None) -> None:
         """Wait for batches to come back, and take them in."""

@@ -122,9 +122,8 @@ class Containering:
         Raises `DependencyProblem`, `ImageProblem` or `InvalidName` before anything is pushed, `EngineProblem` or
         `RegistryProblem` when it cannot be.
         """
-        if packaging.package_location is None:
+        if not packaging.is_made:
             packaging.make_package()
-        assert packaging.package_location is not None
         image = self.compose(packaging.package_location)
         self.image_reference = self.pusher.push(image)
         self.image, self.image_tag = image, image.tag

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...locations import Loc
 from ...logger import Logger
 from ..runtime.card import card, size_of
-from ..runtime.errors import InvalidName, UndeliverablePayload, UndeliverableSource
+from ..runtime.errors import InvalidName, PackageNotFound, UndeliverablePayload, UndeliverableSource
 from ..trust.own_builds import note_own_build
 from .checking import CheckReport
 from .dependencies import DependencyList, dependency_lists
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..environments.lock import Lock
     from ..trust.keys import SigningKey
+    from .facts import PackageFacts
 
 __all__ = ["Packaging"]
 
@@ -57,8 +58,8 @@ class Packaging:
     - `locks`: what `lock()` has resolved, for one target each. Assign `()` to go without.
     - `silent`: log no progress. Warnings are logged all the same.
 
-    After `make_package`: `package_location` is the file, `package_module_name` the UID, `package_properties` what the
-    entry point will show.
+    After `make_package`, and `is_made` says whether that was: `package_location` is the file, `package_module_name` the UID,
+    `package_properties` what the entry point will show. Before, they raise `PackageNotFound`.
     """
 
     def __init__(
@@ -86,19 +87,41 @@ class Packaging:
         self.checked = True
         self.locks: tuple[Lock, ...] = ()
         self.silent = False
-        self.package_location: Path | None = None
-        self.package_module_name: str | None = None
-        self.package_properties: dict[str, str] | None = None
+        self._made: tuple[Path, PackageFacts] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether `make_package` has made a package of these settings, as they were then."""
+        return self._made is not None
+
+    @property
+    def package_location(self) -> Path:
+        """The file that `make_package` has made."""
+        return self._what_was_made()[0]
+
+    @property
+    def package_module_name(self) -> str:
+        """The UID of what `make_package` has made."""
+        return self._what_was_made()[1].module_name
+
+    @property
+    def package_properties(self) -> dict[str, str]:
+        """What the entry point of what `make_package` has made will show, but for where it lies."""
+        return self._what_was_made()[1].properties
+
+    def _what_was_made(self) -> tuple[Path, PackageFacts]:
+        if self._made is None:
+            raise PackageNotFound(f"the package of {self.name} was not made yet. packaging.make_package() makes it.")
+        return self._made
 
     def __repr__(self) -> str:
-        where = "not made yet" if self.package_location is None else f"made as {self.package_location}"
+        where = f"made as {self.package_location}" if self.is_made else "not made yet"
         return (
             f"<Packaging {self.name}{f' {self.version}' if self.version else ''}: {', '.join(self.payload)}; {where}>"
         )
 
     def _repr_html_(self) -> str:
-        location = self.package_location
-        made = location is not None and location.exists()
+        there = self.is_made and self.package_location.exists()
         return card(
             "Packaging",
             f"{self.name} {self.version or '(version from the content)'}",
@@ -110,8 +133,13 @@ class Packaging:
                 ("dependencies", [_shown(one) for one in dependency_lists(self.dependencies)]),
                 ("roots", None if self.roots is None else [*self.roots]),
                 ("locked for", [f"{lock.python} on {lock.platform}" for lock in self.locks]),
-                ("module", self.package_module_name),
-                ("file", f"{location} ({size_of(location.stat().st_size)})" if location and made else "not made yet"),
+                ("module", self.package_module_name if self.is_made else None),
+                (
+                    "file",
+                    f"{self.package_location} ({size_of(self.package_location.stat().st_size)})"
+                    if there
+                    else "not made yet",
+                ),
             ],
         )
 
@@ -136,9 +164,7 @@ class Packaging:
         found.snapshot.remember()
         for warning in (*report.warnings, *_syntax_warnings(broken)):
             Logger.warning(warning)
-        self.package_location = location
-        self.package_module_name = plan.facts.module_name
-        self.package_properties = plan.facts.properties
+        self._made = location, plan.facts
         if not self.silent:
             for note in report.notes:
                 Logger.info(note)
@@ -237,9 +263,8 @@ class Packaging:
         """Sign the package, which is made if it was not yet, and return these settings; see `sign_package`."""
         from .signing import sign_package
 
-        if self.package_location is None:
+        if not self.is_made:
             self.make_package()
-        assert self.package_location is not None
         manifest = sign_package(self.package_location, key, expires=expires, sequence=sequence)
         if not self.silent:
             Logger.info(f"{manifest.module_name} is signed: {manifest.signer}, sequence {manifest.sequence}")

@@ -16,7 +16,6 @@ def package_file(package: Packaging | str | PathLike[str]) -> Path:
     """The file of a package: made by these settings, now if it was not yet, or lying there."""
     if isinstance(package, (str, PathLike)):
         return Path(package).absolute()
-    if package.package_location is None:
+    if not package.is_made:
         package.make_package()
-    assert package.package_location is not None
     return package.package_location

@@ -343,7 +343,7 @@ class UntrustedResult(DeliveryError):
 
 
 class PackageNotFound(DeliveryError, LookupError):
-    """Raised when nothing of that name is installed, or several versions are and none was named."""
+    """Raised when nothing of that name is installed or made, or several versions are installed and none was named."""
 
 
 class PackageBusy(DeliveryError):

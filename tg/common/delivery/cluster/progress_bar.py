@@ -1,4 +1,4 @@
-"""The progress of a map, drawn in a terminal."""
+"""A bar in the terminal: how far a map has come. It is the program's to draw, and so only where a person looks at it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["Progress"]
+__all__ = ["ProgressBar"]
 
 
-class Progress:
+class ProgressBar:
     """How many items are done, of how many. Shown where the standard error is a terminal and rich is installed."""
 
     def __init__(self, what: str, total: int | None, *, shown: bool | None = None) -> None:

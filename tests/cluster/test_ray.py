@@ -1,0 +1,216 @@
+"""Ray: three nodes on this machine, each with a store of its own, in a cluster that asks for a token."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster.ray_nodes import RayNodes, ray_environment, ray_nodes
+from projects import REPOSITORY, Project
+
+from tg.common.delivery.cluster import RayExecutor
+from tg.common.delivery.runtime.errors import DependencyProblem, RunCancelled, RunNotFound
+from tg.common.delivery.trust import Policy
+
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster, which takes 20 seconds to start
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
+    """The cluster. What is done on it is the same on each Python, and Ray is big: that of development has it alone."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip(f"Ray is there for Python 3.11, and this is {sys.version_info[0]}.{sys.version_info[1]}")
+    with ray_nodes(tmp_path_factory.mktemp("ray")) as nodes, pytest.MonkeyPatch.context() as patch:
+        for name, value in ray_environment().items():
+            patch.setenv(name, value)
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def on_ray(nodes: RayNodes) -> Iterator[RayExecutor]:
+    """This process as a driver of it."""
+    with RayExecutor(nodes.address, policy=Policy.any(), progress=False) as executor:
+        yield executor
+
+
+def test_a_job_runs_on_a_worker_and_its_log_and_result_come_back(on_ray: RayExecutor, package: Path) -> None:
+    run = on_ray.start(package)
+    assert run.wait() == 0
+    assert [line.partition(": ")[2] for line in run.logs() if "item" in line] == ["item 1"]
+    assert run.result() == 2
+    assert run.state == "succeeded"
+
+
+def test_versions_are_loaded_into_the_same_workers_beside_each_other(
+    on_ray: RayExecutor, cluster_project: Project
+) -> None:
+    packages = [cluster_project.deliver("many", f"1.{n}", job=f"tg.many.job:Job({n})") for n in range(3)]
+    assert [on_ray.map(one, range(5)).result() for one in packages] == [[n * i for i in range(5)] for n in range(3)]
+    workers = set(worker_of(on_ray, packages[0], 60))
+    assert len(workers) == 3
+    for one in (*packages, packages[0]):
+        assert set(worker_of(on_ray, one, 60)) <= workers
+
+
+def test_each_node_has_the_package_in_its_store(on_ray: RayExecutor, nodes: RayNodes, cluster_project: Project) -> None:
+    package = cluster_project.deliver("stored", "1", job="tg.many.job:Job()")
+    homes = {home for _, _, home in on_ray.map(package, range(60), method="here", batch_size=1)}
+    assert len(homes) == 3
+    for home in homes:
+        assert list(Path(home, "store").glob("*/stored__1/package.json"))
+
+
+def test_an_error_has_its_index_and_the_traceback_of_the_worker(on_ray: RayExecutor, package: Path) -> None:
+    run = on_ray.map(package, range(20), method="odd", batch_size=5)
+    assert [one.value for one in run.outcomes() if one.error is None] == [item for item in range(20) if item != 13]
+    assert list(run.failures) == [13]
+    assert "many/job.py" in run.failures[13].traceback
+
+
+def test_an_item_that_ends_its_workers_fails_alone(nodes: RayNodes, on_ray: RayExecutor, package: Path) -> None:
+    executor = RayExecutor(nodes.address, max_retries=1, policy=Policy.any(), progress=False)
+    run = executor.map(package, [1, 2, 13, 4], method="end", batch_size=4)
+    assert [one.value for one in run.outcomes()] == [1, 2, None, 4]
+    assert (list(run.failures), run.failures[2].error_type) == ([2], "WorkerEnded")
+
+
+def test_each_of_ten_thousand_items_has_one_result_though_a_worker_and_a_node_end(
+    on_ray: RayExecutor, nodes: RayNodes, package: Path
+) -> None:
+    removed = added = ""
+    homes, pids = set(), []
+    # Items that wait are few, so that the whole does not take long; each of them says where it was.
+    with on_ray.map(package, range(10_000), method="sometimes_here", batch_size=20) as run:
+        for index, (item, pid, home) in enumerate(run.results()):
+            assert item == index
+            pids.append(pid)
+            if index == 1000:
+                os.kill(pids[0], signal.SIGKILL)
+            if index == 2000:
+                removed = nodes.remove()
+                added = nodes.add()
+            if index > 5000:
+                homes.add(Path(home).name)
+        assert run.state == "succeeded"
+    assert len(pids) == 10_000
+    assert removed != added
+    assert removed not in homes
+    assert added in homes
+    assert list(nodes.home(added).glob("store/*/many__1_0_0/package.json"))
+
+
+def test_runs_are_found_from_another_process_after_the_one_that_started_them(
+    on_ray: RayExecutor, nodes: RayNodes, cluster_project: Project, tmp_path: Path
+) -> None:
+    file = tmp_path / "go on"
+    waiting = cluster_project.deliver("waiting", "1", job=f"tg.many.job:Waiting({str(file)!r})")
+    many = cluster_project.deliver("many", "2.0", job="tg.many.job:Job()")
+    printed = in_another_process(
+        f"""
+        from tg.common.delivery.cluster import RayExecutor
+        from tg.common.delivery.trust import Policy
+
+        executor = RayExecutor({nodes.address!r}, policy=Policy.any())
+        print(executor.start({str(waiting)!r}).id, executor.map({str(many)!r}, range(100), detached=True).id)
+        """
+    )
+    one, several = printed.split()
+    assert on_ray.find(several).result() == [2 * item for item in range(100)]
+    run = on_ray.find(one)
+    assert run.state == "running"
+    assert "it has begun" in next(line for line in run.logs() if "begun" in line)
+    file.touch()
+    assert run.result() == "it was there"
+    with pytest.raises(RunNotFound):
+        on_ray.find(one)
+
+
+def test_a_run_that_does_not_stop_is_ended(on_ray: RayExecutor, cluster_project: Project, package: Path) -> None:
+    run = on_ray.start(cluster_project.deliver("endless", "1", job="tg.many.job:Waiting(None)"))
+    next(line for line in run.logs() if "begun" in line)
+    run.cancel()
+    assert run.state == "cancelled"
+    with pytest.raises(RunCancelled):
+        run.result()
+    assert on_ray.find(run.id).state == "cancelled"
+    assert on_ray.map(package, range(30), batch_size=1).result() == [2 * item for item in range(30)]
+
+
+def test_items_are_taken_as_their_results_are(on_ray: RayExecutor, package: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        for taken in itertools.count():
+            yield taken
+
+    with on_ray.map(package, endless(), batch_size=50) as run:
+        assert [next(run.results()) for _ in range(5000)] == [2 * item for item in range(5000)]
+        assert taken < 5000 + 50 * 3 * 30
+    assert run.state == "cancelled"
+
+
+def test_what_nodes_lack_is_told_before_anything_runs(on_ray: RayExecutor, cluster_project: Project) -> None:
+    settings = 'packaging.dependencies = (DependencyList("more", ["nowhere-to-be-found>=2"]),)'
+    package = cluster_project.deliver("lacking", "1", job="tg.many.job:Job()", settings=settings)
+    with pytest.raises(DependencyProblem, match=r"3 of the workers(.|\n)*nowhere-to-be-found>=2 is not installed"):
+        on_ray.map(package, [1])
+
+
+def test_big_data_is_mapped_from_the_store_of_the_node(on_ray: RayExecutor, cluster_project: Project) -> None:
+    package = cluster_project.deliver("big", "1", job='tg.many.job:Job(2, __import__("numpy").ones(4_000_000))')
+    for _, total, mapped in on_ray.map(package, range(3), method="mapped", batch_size=1):
+        assert (total, mapped) == (4_000_000.0, 1)
+
+
+def test_where_no_cluster_answers_that_is_said(nodes: RayNodes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "127.0.0.1:%d" % server.getsockname()[1]
+    printed = in_another_process(
+        f"""
+        import sys
+        from tg.common.delivery.cluster import RayExecutor
+        from tg.common.delivery.runtime.errors import ClusterProblem
+
+        for address in ({address!r}, "nothing"):
+            try:
+                RayExecutor(address)
+            except ClusterProblem as error:
+                print(error)
+        for name in [name for name in sys.modules if name == "ray" or name.startswith("ray.")]:
+            del sys.modules[name]
+        sys.modules["ray"] = None
+        try:
+            RayExecutor()
+        except ClusterProblem as error:
+            print(error)
+        """
+    )
+    first, second, third = printed.splitlines()
+    assert first.startswith(f"no Ray cluster answers at {address}")
+    assert second.startswith("'nothing' is no address of a Ray cluster")
+    assert "pip install 'training-grounds-delivery[ray]'" in third
+
+
+def worker_of(executor: RayExecutor, package: Path, count: int) -> list[int]:
+    """The processes that have done so many short items."""
+    return [pid for _, pid, _ in executor.map(package, range(count), method="here", batch_size=1)]
+
+
+def in_another_process(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines())],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,166 @@
+"""The documentation site: it is built with strict links, needs nothing from elsewhere, and can be read on a phone, light and dark."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from projects import REPOSITORY
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="the site is the same on every Python: this is told on 3.11"
+)
+LOOKED_AT = [
+    "index",
+    "delivery",
+    "concepts/relocation",
+    "places/container",
+    "architecture",
+    "reference/packages",
+    "reference/errors",
+]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the site was built into."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, str(REPOSITORY / "scripts/site"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_page_of_the_documents_is_on_the_site(build: Path) -> None:
+    documents = {file.relative_to(REPOSITORY / "docs").with_suffix("") for file in (REPOSITORY / "docs").rglob("*.md")}
+    pages = {file.relative_to(build / "site").with_suffix("") for file in (build / "site").rglob("*.html")}
+    assert {one for one in documents if one.name != "README"} - pages == set()
+    assert {Path(name) for name in ("decisions/index", "delivery", "benchmarks", "changes", "licence")} - pages == set()
+
+
+def test_the_site_fetches_nothing_from_elsewhere(build: Path) -> None:
+    for file in (build / "site").rglob("*.html"):
+        text = re.sub(r"<a\s[^>]*>|<pre.*?</pre>|<code.*?</code>", "", file.read_text("utf-8"), flags=re.DOTALL)
+        assert re.findall(r'(?:src|href|data)="(?:https?:)?//[^"]*"', text) == [], file
+
+
+def test_the_reference_shows_what_docstrings_say(build: Path) -> None:
+    text = (build / "site/reference/packages.html").read_text("utf-8")
+    assert 'id="tg.common.delivery.delivery.packaging.Packaging.make_package"' in text
+    assert "Write the package into the folder" in text
+
+
+def test_a_link_that_leads_nowhere_fails_the_build(build: Path, tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "index.md").write_text("# Start\n\n[the other page](other.md)\n", encoding="utf-8")
+    configuration = re.sub(
+        r"^nav = \[$.*?^\]$", "", (build / "zensical.toml").read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / "zensical.toml").write_text(configuration, encoding="utf-8")
+    command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(tmp_path / "zensical.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "NO_COLOR": "1"})
+    assert done.returncode != 0
+    assert "page does not exist" in done.stdout + done.stderr
+
+
+def text_and_ground(page: Page, selector: str) -> tuple[list[float], list[float]]:
+    """The colours of an element's text and of what is behind it, red, green and blue."""
+    return page.evaluate(
+        """selector => {
+            const numbers = colour => {
+                const context = document.createElement('canvas').getContext('2d');
+                context.fillStyle = colour; context.fillRect(0, 0, 1, 1);
+                return [...context.getImageData(0, 0, 1, 1).data];
+            };
+            const one = document.querySelector(selector);
+            let ground = one;
+            while (ground.parentElement && numbers(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+            const style = getComputedStyle(one);
+            const text = one instanceof SVGElement ? style.fill : style.color;
+            return [numbers(text).slice(0, 3), numbers(getComputedStyle(ground).backgroundColor).slice(0, 3)];
+        }""",
+        selector,
+    )
+
+
+def contrast(text: list[float], ground: list[float]) -> float:
+    """As WCAG 2 defines it, 1 to 21."""
+
+    def luminance(colour: list[float]) -> float:
+        parts = [value / 255 for value in colour]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(text), luminance(ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture(scope="module")
+def address(build: Path) -> Iterator[str]:
+    """Where the site is served."""
+    handler = functools.partial(_Quiet, directory=str(build / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """The log of the tests is not for that."""
+
+
+@pytest.fixture(scope="module")
+def browser(browser_program: str) -> Iterator[Browser]:
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=browser_program, args=arguments) as started,
+    ):
+        yield started
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_pages_can_be_read_on_a_phone_and_on_a_desk(address: str, browser: Browser, scheme: Any, width: int) -> None:
+    with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
+        page = context.new_page()
+        asked, failed = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
+        for name in LOOKED_AT:
+            page.goto(f"{address}/{name}.html")
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, (name, width)
+            assert contrast(*text_and_ground(page, "article p")) > 7, (name, scheme)
+        page.goto(f"{address}/concepts/relocation.html")
+        drawn = page.locator(".drawing svg").bounding_box()
+        assert drawn is not None
+        assert drawn["width"] >= min(width - 60, 500)
+        assert contrast(*text_and_ground(page, ".drawing text")) > 7
+        page.goto(f"{address}/delivery.html")
+        assert contrast(*text_and_ground(page, ".tg-card td")) > 7
+        assert failed == []
+        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+def test_the_search_finds_a_page(address: str, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("relocation")
+    page.get_by_role("link", name="Relocation").first.wait_for()
+    page.close()
