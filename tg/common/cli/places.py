@@ -179,7 +179,7 @@ def _kind(place: str) -> str:
 
 def _cluster(place: str, options: Namespace, policy: Any) -> Any:
     scheme, _, address = place.partition("://")
-    settings = {"policy": policy, "environment": options.environment or "workers"}
+    settings = {"policy": policy, "environment": getattr(options, "environment", None) or "workers"}
     if scheme == "dask":
         from ..delivery.cluster.dask_executor import DaskExecutor
 
