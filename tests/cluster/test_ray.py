@@ -148,7 +148,7 @@ def test_items_are_taken_as_their_results_are(on_ray: RayExecutor, package: Path
 
     def endless() -> Iterator[int]:
         nonlocal taken
-        for taken in itertools.count():
+        for taken in itertools.count():  # noqa: UP028 it is counted how many were taken
             yield taken
 
     with on_ray.map(package, endless(), batch_size=50) as run:
@@ -172,7 +172,7 @@ def test_big_data_is_mapped_from_the_store_of_the_node(on_ray: RayExecutor, clus
 
 def test_where_no_cluster_answers_that_is_said(nodes: RayNodes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = "127.0.0.1:%d" % server.getsockname()[1]
+        address = f"127.0.0.1:{server.getsockname()[1]}"
     printed = in_another_process(
         f"""
         import sys
