@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...delivery.runtime.card import size_of
 from ...delivery.runtime.errors import InvalidName
+from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, packaging_of
 from ..exit_codes import FOUND_WRONG
