@@ -196,7 +196,8 @@ def test_a_scheduler_that_ends_ends_the_runs(tmp_path: Path, package: Path) -> N
     nodes = DaskNodes(tmp_path / "short")
     try:
         nodes.add("only", nanny=False)
-        with DaskExecutor(nodes.address, policy=Policy.any()) as executor:
+        # So long its client tries to reach it again.
+        with DaskExecutor(nodes.address, policy=Policy.any(), connect_seconds=5) as executor:
             run = executor.map(package, range(10_000), method="here", batch_size=10)
             results = iter(run)
             next(results)
