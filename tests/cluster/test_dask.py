@@ -53,6 +53,7 @@ def test_a_job_runs_on_a_worker_and_says_what_it_does(executor: DaskExecutor, pa
     assert any(line.endswith("item 1") for line in lines)
     assert run.result() == 2
     assert run.state == "succeeded"
+    assert f"ClusterRun <b>{run.id}</b>" in run._repr_html_()
 
 
 def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_go(
