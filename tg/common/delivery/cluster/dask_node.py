@@ -84,7 +84,7 @@ def keep(seal: str, offset: int, data: bytes, size: int) -> bool | str:
 @lru_cache(maxsize=1)
 def _folder() -> Path:
     """A folder of this process, that goes with it; or is swept by the next that makes one, where it was killed."""
-    folder = Loc.home / "cluster"
+    folder = Loc.cluster
     make_private_folder(folder)
     sweep_unfinished(folder)
     leaving = ExitStack()
