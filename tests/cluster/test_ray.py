@@ -170,8 +170,13 @@ def test_what_nodes_lack_is_told_before_anything_runs(on_ray: RayExecutor, clust
 
 
 def test_big_data_is_mapped_from_the_store_of_the_node(on_ray: RayExecutor, cluster_project: Project) -> None:
-    file = cluster_project.deliver("big", "1", job='tg.many.job:Job(2, __import__("numpy").ones(4_000_000))')
-    with of_this_process_alone(file) as package:
+    first, second = (
+        cluster_project.deliver("big", version, job='tg.many.job:Job(2, __import__("numpy").ones(4_000_000))')
+        for version in "12"
+    )
+    with of_this_process_alone(first) as package:
+        assert on_ray.start(package).result() == 2
+    with of_this_process_alone(second) as package:
         for _, total, mapped in on_ray.map(package, range(3), method="mapped", batch_size=1):
             assert (total, mapped) == (4_000_000.0, 1)
 
