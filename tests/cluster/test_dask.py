@@ -53,6 +53,7 @@ def test_a_job_runs_on_a_worker_and_says_what_it_does(executor: DaskExecutor, pa
     assert any(line.endswith("item 1") for line in lines)
     assert run.result() == 2
     assert run.state == "succeeded"
+    assert f"ClusterRun <b>{run.id}</b>" in run._repr_html_()
 
 
 def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_go(
@@ -196,7 +197,8 @@ def test_a_scheduler_that_ends_ends_the_runs(tmp_path: Path, package: Path) -> N
     nodes = DaskNodes(tmp_path / "short")
     try:
         nodes.add("only", nanny=False)
-        with DaskExecutor(nodes.address, policy=Policy.any()) as executor:
+        # So long its client tries to reach it again.
+        with DaskExecutor(nodes.address, policy=Policy.any(), connect_seconds=5) as executor:
             run = executor.map(package, range(10_000), method="here", batch_size=10)
             results = iter(run)
             next(results)

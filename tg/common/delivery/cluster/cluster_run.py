@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..execution.log_lines import LogLines
 from ..execution.results import ResultReader
+from ..execution.run_card import run_card
 from ..runtime.errors import JobFailed, OutOfMemory, RunCancelled, RunFailed
 from ..runtime.kinds import of_kind
 from .answer import Answer
@@ -76,6 +77,13 @@ class ClusterRun:
 
     def __repr__(self) -> str:
         return f"<ClusterRun {self.id}: {self.state}>"
+
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._facts.order.module_name), ("on", self._engine.name)]
 
     def __enter__(self) -> ClusterRun:
         return self

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..runtime.card import card
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
 from .answer import Answer
 from .batches import Batch, Batches
@@ -86,6 +87,15 @@ class MapRun:
 
     def __repr__(self) -> str:
         return f"<MapRun {self.id}: {self.state}, {self._given} results given>"
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("runs", self._order.module_name),
+            ("on", self._engine.name),
+            ("results given", self._given),
+            ("items that failed", len(self.failures) or None),
+        ]
+        return card("MapRun", self.id, facts, state=self._state)
 
     def __enter__(self) -> MapRun:
         return self
