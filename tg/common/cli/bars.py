@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from ..delivery.runtime.card import size_of
+from ..delivery.runtime.sizes import size_of
 from ..progress import Work, listening
 from .terminal import duration, is_terminal
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ...delivery.runtime.card import size_of
 from ...delivery.runtime.errors import DeliveryError
+from ...delivery.runtime.sizes import size_of
 from ...locations import Loc
 from ..deliverable import project_folder
 from ..exit_codes import FOUND_WRONG

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 
-from ...delivery.runtime.card import size_of
+from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, package_file_of
 from ..log_handler import shown

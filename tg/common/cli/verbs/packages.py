@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...delivery.runtime.card import size_of
 from ...delivery.runtime.errors import InvalidName
+from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, packaging_of
 from ..exit_codes import FOUND_WRONG
@@ -133,7 +133,7 @@ def _inspect_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, nargs="?", const=False, metavar="OUT", help="as a page; NAME-VERSION.html unless given"
     )
-    parser.add_argument("--against", type=Path, metavar="OTHER", help="with --html: what differs from that package")
+    parser.add_argument("--against", type=Path, metavar="OTHER", help="what differs from that package, the one before")
     parser.set_defaults(call=_inspect)
 
 
@@ -144,6 +144,12 @@ def _inspect(options: Namespace) -> int:
         from ...delivery.inspection.page import write_page
 
         print(write_page(options.file, options.html or None, against=options.against))
+        return 0
+    if options.against is not None:
+        from ...delivery.inspection.comparison import compare_packages
+
+        comparison = compare_packages(options.against, options.file)
+        print(json.dumps(comparison.to_json(), indent=2) if options.json else comparison)
         return 0
     from ...delivery.delivery import inspect_package
 

@@ -7,8 +7,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ...delivery.runtime.card import size_of
 from ...delivery.runtime.errors import DeliveryError
+from ...delivery.runtime.sizes import size_of
 from ...locations import Loc
 from ..terminal import columns
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from ...locations import Loc
 from ...logger import Logger
 from ...progress import working
-from ..runtime.card import card, size_of
+from ..runtime.card import card
 from ..runtime.errors import InvalidName, PackageNotFound, UndeliverablePayload, UndeliverableSource
+from ..runtime.sizes import size_of
 from ..trust.own_builds import note_own_build
 from .checking import CheckReport
 from .dependencies import DependencyList, dependency_lists
