@@ -49,7 +49,7 @@ VARYING = {
     r"\(\d+\.\d [KM]iB\)": "(SIZE)",
     r"(?<=__1_0_0-)(?:[0-9a-f]{8}|ID)\b": "ID",
 }
-ON_ONE_PYTHON = [REPOSITORY / "docs" / name for name in ("index.md", "concepts", "places", "moving")]
+ON_ONE_PYTHON = [REPOSITORY / "docs" / name for name in ("index.md", "notebooks.md", "concepts", "places", "moving")]
 """Pages that show what is told of every Python elsewhere: they are run on 3.11 alone."""
 
 CELLS = """
