@@ -226,7 +226,7 @@ def test_every_block_says_what_it_is(document: Path) -> None:
 
 
 def test_the_architecture_names_every_file_and_no_other() -> None:
-    listed = re.findall(r"^\| `([\w/]+(?:\.[\w.]+)?/?)` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
+    listed = re.findall(r"^\| `([\w/-]+(?:\.[\w.]+)?/?)` \|", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     there = {
         path.relative_to(COMMON).as_posix() + "/" * path.is_dir()
         for path in COMMON.rglob("*")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from ..delivery.runtime.sizes import size_of as size
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +19,6 @@ __all__ = [
     "is_terminal",
     "lines_and_columns",
     "moment",
-    "size",
 ]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}

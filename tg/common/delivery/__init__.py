@@ -8,6 +8,7 @@ The rooms, from the ground up; each imports only from those before it:
 - `isolation`: a package loaded into a process of its own, used from this one
 - `images`: images of packages: composed, pushed, loaded
 - `delivery`: making packages and installing them; containering
+- `inspection`: what is in a package file, as a page; what differs from another
 - `execution`: running packages here, in clean processes, in containers, on servers
 - `serving`: packages behind HTTP, new versions taken in while they answer
 """

@@ -142,6 +142,8 @@ class ClusterRun:
         error = self._came.error()
         if error is not None:
             raise error
+        if self._came.undone is not None:
+            raise RunFailed(f"the run {self.id} of {name} came to nothing: {self._came.undone['message']}", **run)
         failure = self._came.failures.get(0)
         if failure is None:
             result = of_kind(
@@ -180,4 +182,4 @@ class ClusterRun:
         if self._came.given_up:
             self._is_cancelled = True
             return _TERMINATED
-        return int(self._came.problem is not None or bool(self._came.failures))
+        return int(bool(self._came.problem or self._came.undone or self._came.failures))

@@ -75,6 +75,9 @@ class MapRun:
         self._under_way = dict(under_way or {})
         self._ready: dict[int, Outcome] = {}
         self._again: list[Batch] = []
+        self._suspects: list[Batch] = []
+        """Items that were lost, each to be tried once more when nothing else is under way: another may have been the reason."""
+        self._alone: Batch | None = None
         self._given = 0
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
@@ -159,6 +162,9 @@ class MapRun:
                 self._fill()
                 if self._given in self._ready:  # an item that cannot be sent
                     break
+                if not self._under_way and self._suspects:
+                    self._submit([suspect := self._suspects.pop()])
+                    self._alone = suspect
                 if not self._under_way:
                     self._has_come_to_its_end()
                     return None
@@ -181,7 +187,7 @@ class MapRun:
 
     def _fill(self) -> None:
         """Submit as many batches as there is room for."""
-        if self._batches.is_exhausted and not self._again:
+        if self._alone is not None or (self._batches.is_exhausted and not self._again):
             return
         slots = self._engine.slots()
         new, self._again = self._again, []
@@ -209,7 +215,10 @@ class MapRun:
         """Wait for batches to come back, and take them in."""
         for ticket, came in self._engine.wait(self._under_way, timeout_seconds).items():
             batch = self._under_way.pop(ticket)
-            if isinstance(came, TaskLost):
+            was_alone, self._alone = self._alone is batch, None
+            if isinstance(came, TaskLost) and len(batch.items) == 1 and not (was_alone or came.is_certain):
+                self._suspects.append(batch)
+            elif isinstance(came, TaskLost):
                 said = f"workers ended while they had it ({came})"
                 self._divide(batch, {"type": "WorkerEnded", "message": said, "traceback": ""})
             else:
@@ -231,8 +240,8 @@ class MapRun:
                 error_type=failure["type"],
                 traceback=failure["traceback"],
             )
-        if answer.unreadable is not None:
-            self._divide(batch, answer.unreadable)
+        if answer.undone is not None:
+            self._divide(batch, answer.undone)
             return
         self._batches.took(batch, answer.seconds)
         results = iter(self._reader.read(io.BytesIO(answer.results)))

@@ -1,19 +1,30 @@
-"""Comparison: what differs between two packages, in what they say of themselves, in their payload and in their source."""
+"""Comparison: what differs between two packages, in what they say of themselves, in their payload and in their source.
+
+Nothing of them is run, as in `inspecting.py`.
+"""
 
 from __future__ import annotations
 
 import pickletools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
+from os import PathLike
 
-from ..delivery.inspecting import PackageReport, ResourceReport
+from ..delivery.inspecting import PackageReport, ResourceReport, inspect_package
 from ..delivery.source_difference import FileDifference, files_of_wheel, source_difference
 from ..delivery.wheel import WheelReader
+from ..runtime.errors import PackageRejected
+from ..runtime.sizes import size_of
+from ..trust.policy import Policy
+from .markup import visible
 
-__all__ = ["Comparison", "FactDifference", "ResourceDifference"]
+__all__ = ["Comparison", "FactDifference", "ResourceDifference", "compare_packages", "inspected"]
 
 _READ_BYTES = 4 * 1024 * 1024
+_SHOWN_NUMBERS = 10
+_LINE = "\n"
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,21 @@ class ResourceDifference:
             return "added" if self.before is None else "removed"
         return "changed" if self.pickle or self.buffers else "same"
 
+    @property
+    def sizes(self) -> str:
+        """Of the pickle, before and after, for a person."""
+        before, after = (size_of(side.size) if side else "\N{EN DASH}" for side in (self.before, self.after))
+        return (
+            f"{before} → {after}" if self.pickle or self.before is None or self.after is None else f"{after}, the same"
+        )
+
+    @property
+    def differing_buffers(self) -> str:
+        """Which buffers differ, for a person."""
+        count = max(len(side.buffers) if side else 0 for side in (self.before, self.after))
+        numbers = ", ".join(map(str, self.buffers[:_SHOWN_NUMBERS])) + ", …" * (len(self.buffers) > _SHOWN_NUMBERS)
+        return f"{len(self.buffers)} of {count} differ: {numbers}" if self.buffers else "the same" if count else "none"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -73,6 +99,63 @@ class Comparison:
             ),
             tuple(source_difference(files_of_wheel(old), files_of_wheel(new))),
         )
+
+    def __str__(self) -> str:
+        """For a terminal, which obeys nothing of it; the source is a unified diff."""
+        return "\n".join(map(visible, self._lines()))
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, for `json.dumps`."""
+        return {
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+            "facts": {one.what: [one.before, one.after] for one in self.facts},
+            "resources": {
+                one.key: {
+                    "state": one.state,
+                    "pickle": one.pickle,
+                    "buffers": list(one.buffers),
+                    "new_references": list(one.new_references),
+                    "gone_references": list(one.gone_references),
+                }
+                for one in self.resources
+            },
+            "source": {one.path: {"state": one.state, "difference": str(one)} for one in self.source},
+        }
+
+    def _lines(self) -> Iterator[str]:
+        for side, report in (("before", self.before), ("after", self.after)):
+            yield f"{side:<8}{report.facts.uid.name} {report.facts.uid.version}  {report.digest}"
+        yield ""
+        for fact in self.facts:
+            yield f"{fact.what}: {fact.before.replace(_LINE, ', ')} → {fact.after.replace(_LINE, ', ')}"
+        for one in self.resources:
+            yield f"resource {one.key}: {one.state} (pickle {one.sizes}; buffers {one.differing_buffers})"
+            yield from (f"  + {name}" for name in one.new_references)
+            yield from (f"  - {name}" for name in one.gone_references)
+        yield ""
+        for difference in self.source:
+            yield from str(difference).split(_LINE)[:-1]
+        if not self.source:
+            yield "the source is the same"
+
+
+def compare_packages(
+    before: str | PathLike[str], after: str | PathLike[str], *, policy: Policy | None = None
+) -> Comparison:
+    """What differs between two package files. Raises what `inspect_package` raises."""
+    with inspected(before, policy) as (one, old), inspected(after, policy) as (other, new):
+        return Comparison.of(one, old, other, new)
+
+
+@contextmanager
+def inspected(file: str | PathLike[str], policy: Policy | None) -> Iterator[tuple[PackageReport, WheelReader]]:
+    """The report of a package file, and the very file that it is about, open."""
+    report = inspect_package(file, policy=policy)
+    with WheelReader(report.path) as wheel:
+        if f"sha256:{wheel.check_seal()}" != report.digest:
+            raise PackageRejected(f"{report.path} was exchanged while it was read.", path=report.path)
+        yield report, wheel
 
 
 def _facts(before: PackageReport, after: PackageReport) -> Iterator[FactDifference]:

@@ -19,14 +19,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..delivery.inspecting import PackageReport, Reference, ResourceReport, inspect_package, moment
+from ..delivery.inspecting import PackageReport, Reference, ResourceReport, moment
 from ..delivery.source_difference import DifferentLine, FileDifference
-from ..delivery.wheel import WheelReader
-from ..runtime.errors import DeliveryError, PackageRejected
+from ..runtime.errors import DeliveryError
 from ..runtime.sizes import size_of
 from ..runtime.whole_files import write_whole
 from ..trust.policy import Policy
-from .comparison import Comparison, FactDifference, ResourceDifference
+from .comparison import Comparison, FactDifference, ResourceDifference, inspected
 from .highlighting import Span, changed_spans, python_spans, spanned
 from .import_graph import ImportGraph
 from .markup import Markup, in_lines, tag, visible
@@ -88,22 +87,13 @@ def page_of(
 ) -> str:
     """The page's HTML; see `write_page`."""
     with ExitStack() as stack:
-        report, wheel = _opened(file, policy, stack)
+        report, wheel = stack.enter_context(inspected(file, policy))
         graph = ImportGraph.of(report, wheel)
         comparison = None
         if against is not None:
-            before, old = _opened(against, policy, stack)
+            before, old = stack.enter_context(inspected(against, policy))
             comparison = Comparison.of(before, old, report, wheel)
         return _document(report, graph, comparison)
-
-
-def _opened(file: str | PathLike[str], policy: Policy | None, stack: ExitStack) -> tuple[PackageReport, WheelReader]:
-    """The report of a file, and the very file that it is about."""
-    report = inspect_package(file, policy=policy)
-    wheel = stack.enter_context(WheelReader(report.path))
-    if f"sha256:{wheel.check_seal()}" != report.digest:
-        raise PackageRejected(f"{report.path} was exchanged while it was read.", path=report.path)
-    return report, wheel
 
 
 def _document(report: PackageReport, graph: ImportGraph, comparison: Comparison | None) -> str:
@@ -404,18 +394,6 @@ def _payload_table(resources: Iterable[ResourceDifference]) -> Markup:
 
 
 def _payload_row(one: ResourceDifference) -> Markup:
-    sizes = [size_of(side.size) if side else "\N{EN DASH}" for side in (one.before, one.after)]
-    pickle = (
-        f"{sizes[0]} → {sizes[1]}" if one.pickle or one.before is None or one.after is None else f"{sizes[1]}, the same"
-    )
-    count = max(len(side.buffers) if side else 0 for side in (one.before, one.after))
-    buffers = (
-        f"{len(one.buffers)} of {count} differ: {_numbers(one.buffers)}"
-        if one.buffers
-        else "the same"
-        if count
-        else "none"
-    )
     names = [tag("ins", f"+ {name}") for name in one.new_references] + [
         tag("del", f"{_MINUS} {name}") for name in one.gone_references
     ]
@@ -423,8 +401,8 @@ def _payload_row(one: ResourceDifference) -> Markup:
         "tr",
         tag("th", tag("code", one.key), scope="row"),
         tag("td", one.state, class_=f"state {one.state}"),
-        tag("td", pickle),
-        tag("td", buffers),
+        tag("td", one.sizes),
+        tag("td", one.differing_buffers),
         tag("td", *names[:_MOST_REFERENCES], class_="names"),
     )
 
@@ -508,8 +486,3 @@ def _run(lines: list[DifferentLine], at: int, kind: str) -> int:
 
 def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _numbers(numbers: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, numbers[:10]))
-    return f"{shown}, …" if len(numbers) > 10 else shown
