@@ -20,8 +20,9 @@ demo-serve: .venv/.ready ## A model served, and swapped for a better one while i
 	.venv/bin/python examples/flights/serve.py
 
 .PHONY: demo-cluster
-demo-cluster: .venv/.ready ## Features made day by day on a Dask cluster, and changed while they are made, examples/flights/cluster.py
+demo-cluster: .venv/.ready ## Features made day by day on a Dask cluster and on a Ray cluster, and changed while they are made, examples/flights/cluster.py
 	.venv/bin/python examples/flights/cluster.py dask
+	.venv/bin/python examples/flights/cluster.py ray
 
 .PHONY: test
 test: .venv/.ready ## The checks, then all tests with coverage, then all tests on each other Python from 3.10 to 3.13 found here

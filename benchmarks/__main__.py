@@ -10,10 +10,12 @@ from . import report
 from .samples import Measure
 
 OURS = ("packages", "arrays", "imports", "checks", "isolation", "relocating", "serving")
+CLUSTERS = ("clusters",)
+"""Of several processes each; minutes."""
 OTHERS = ("peers", "versions", "servers")
 CONTAINERS = ("images", "runs")
 """They need an engine, an ssh server and a registry, which `scripts/services` starts."""
-PARTS = (*OURS, *OTHERS, *CONTAINERS)
+PARTS = (*OURS, *CLUSTERS, *OTHERS, *CONTAINERS)
 
 
 def main() -> int:

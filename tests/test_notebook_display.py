@@ -10,7 +10,8 @@ from notebooks import Notebook
 from projects import Project
 
 from tg.common.delivery.execution import ProcessExecutor, watch
-from tg.common.delivery.runtime.card import card, size_of
+from tg.common.delivery.runtime.card import card
+from tg.common.delivery.runtime.sizes import size_of
 
 pytestmark = [
     pytest.mark.usefixtures("unchecked"),
@@ -170,3 +171,34 @@ def test_elsewhere_a_run_is_watched_line_by_line(project: Project, capsys: pytes
     project.write("tg/my/job.py", "class Job:\n    def run(self):\n        print('one line')\n        return 7\n")
     assert watch(ProcessExecutor().start(project.deliver())) == 7
     assert "one line" in capsys.readouterr().out.splitlines()
+
+
+WORK = """
+import pathlib, time
+from tg.common.progress import working
+with working('sending <layers>', 2 * 1024 * 1024) as work:
+    work.advance(1024 * 1024)
+    while not pathlib.Path({enough!r}).exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_notebook_shows_progress_in_the_cell_where_that_was_asked_for(project: Project) -> None:
+    enough = project.elsewhere / "enough"
+    drawn: list[str] = []
+
+    def seen(html: str) -> None:
+        drawn.append(html)
+        enough.touch()
+
+    with Notebook(project) as notebook:
+        notebook.run("%load_ext tg.common.notebook")
+        notebook.run(WORK.format(enough=str(enough)), seen=seen)
+        assert '<progress max="2097152" value="1048576"></progress> sending &lt;layers&gt;: 1.0 of 2.0 MiB' in drawn[0]
+        assert re.fullmatch(r"✓ sending &lt;layers&gt;, 1\.0 MiB, \d+ s", drawn[-1])
+        assert len(drawn) > 1
+        drawn.clear()
+        notebook.run(WORK.format(enough=str(enough)), seen=seen)  # over at once
+        notebook.run("%unload_ext tg.common.notebook")
+        notebook.run("from tg.common.progress import _listener\nprint(_listener.get())")
+    assert drawn == []

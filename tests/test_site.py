@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import OVERFLOW
 from playwright.sync_api import Browser, Page, sync_playwright
 from projects import REPOSITORY
 
@@ -143,8 +145,7 @@ def test_pages_can_be_read_on_a_phone_and_on_a_desk(address: str, browser: Brows
         page.on("response", lambda response: failed.append(response.url) if response.status >= 400 else None)
         for name in LOOKED_AT:
             page.goto(f"{address}/{name}.html")
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, (name, width)
+            assert page.evaluate(OVERFLOW) <= 0, (name, width)
             assert contrast(*text_and_ground(page, "article p")) > 7, (name, scheme)
         page.goto(f"{address}/concepts/relocation.html")
         drawn = page.locator(".drawing svg").bounding_box()
@@ -164,3 +165,13 @@ def test_the_search_finds_a_page(address: str, browser: Browser) -> None:
     page.keyboard.type("relocation")
     page.get_by_role("link", name="Relocation").first.wait_for()
     page.close()
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "docs").rglob("*.svg")), ids=lambda file: file.stem)
+def test_a_drawing_can_be_shown_alone_and_says_what_it_shows(file: Path) -> None:
+    root = ElementTree.parse(file).getroot()
+    title = root.find("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    assert title.text
+    assert title.get("id") == root.get("aria-labelledby")
+    assert "prefers-color-scheme" in file.read_text("utf-8")

@@ -1,6 +1,6 @@
 """The features of a year, made day by day on a cluster of three nodes; and changed while they are made.
 
-    python cluster.py dask [DAYS]
+    python cluster.py dask|ray [DAYS]
 
 Version 1.0.0 is delivered to a cluster that runs already, and begins. When half of it is there, one line is changed, and 1.1.0 is
 delivered to the same workers. Both come to their end, each with its own code: what comes of them is compared with what one process
@@ -94,7 +94,31 @@ def on_dask(temporary: Path) -> Iterator[ClusterExecutor]:
         yield executor
 
 
-CLUSTERS: dict[str, Callable[[Path], AbstractContextManager[ClusterExecutor]]] = {"dask": on_dask}
+@contextmanager
+def on_ray(temporary: Path) -> Iterator[ClusterExecutor]:
+    """Three nodes, each with a worker, and with a store of its own, as machines have."""
+    from ray.cluster_utils import Cluster
+
+    from tg.common.delivery.cluster.ray_executor import RayExecutor
+
+    cluster = Cluster()
+    try:
+        for number in range(NODES):
+            cluster.add_node(
+                wait=False,
+                num_cpus=1,
+                object_store_memory=100 * 1024 * 1024,
+                env_vars={"TG_HOME": str(temporary / f"node-{number}")},
+                **({} if number else {"include_dashboard": False}),
+            )
+        cluster.wait_for_nodes()
+        with RayExecutor(cluster.address, policy=Policy.any()) as executor:
+            yield executor
+    finally:
+        cluster.shutdown()
+
+
+CLUSTERS: dict[str, Callable[[Path], AbstractContextManager[ClusterExecutor]]] = {"dask": on_dask, "ray": on_ray}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +39,13 @@ def executor(nodes: DaskNodes) -> Iterator[DaskExecutor]:
         yield executor
 
 
+@pytest.fixture
+def memory_disk() -> Iterator[Path]:
+    """A folder of another file system: what is in it has to be sent to the scheduler."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 def test_a_job_runs_on_a_worker_and_says_what_it_does(executor: DaskExecutor, package: Path) -> None:
     run = executor.start(package)
     lines = list(run.logs())
@@ -44,13 +53,15 @@ def test_a_job_runs_on_a_worker_and_says_what_it_does(executor: DaskExecutor, pa
     assert any(line.endswith("item 1") for line in lines)
     assert run.result() == 2
     assert run.state == "succeeded"
+    assert f"ClusterRun <b>{run.id}</b>" in run._repr_html_()
 
 
 def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_go(
-    executor: DaskExecutor, nodes: DaskNodes, package: Path
+    executor: DaskExecutor, nodes: DaskNodes, package: Path, memory_disk: Path
 ) -> None:
     workers = executor.engine.client.nthreads
-    run = executor.map(package, range(10_000), method="here", batch_size=20)
+    copied = Path(shutil.copy(package, memory_disk))
+    run = executor.map(copied, range(10_000), method="here", batch_size=20)
     results, homes = [], set()
     to_come = ["a worker is killed", "a node is added", "it works", "it is removed", "another one works"]
     for item, pid, home in run:
@@ -61,6 +72,7 @@ def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_g
         if to_come[0] == "a worker is killed":
             os.kill(pid, signal.SIGKILL)
         elif to_come[0] == "a node is added":
+            copied.unlink()  # nodes that come later have it from the scheduler
             nodes.add("second", nanny=False)
             until(lambda: len(workers()) == 3)
         elif to_come[0] == "it is removed":

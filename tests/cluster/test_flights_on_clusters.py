@@ -14,7 +14,7 @@ FLIGHTS = REPOSITORY / "examples/flights"
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="clusters are started by Python 3.11 alone")
-@pytest.mark.parametrize("where", ["dask"])
+@pytest.mark.parametrize("where", ["dask", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))])
 def test_two_versions_make_features_by_day_as_one_process_does(where: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "cluster.py", where, "12"],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cluster.threads import ThreadEngine
 from projects import Project
+from wheels import write_wheel
 
 from tg.common.delivery.cluster.cluster_executor import ClusterExecutor
 from tg.common.delivery.cluster.cluster_run import ClusterRun
@@ -93,6 +94,23 @@ def test_an_item_that_ends_its_workers_fails_alone(
     assert [one.value for one in run.outcomes()] == [None if item == 13 else 2 * item for item in range(40)]
     assert run.failures[13].error_type == "WorkerEnded"
     assert list(run.failures) == [13]
+
+
+def test_an_item_that_was_lost_beside_the_one_that_ends_workers_is_tried_again_alone(
+    executor: ClusterExecutor, engine: ThreadEngine, package: Path
+) -> None:
+    lost_once = []
+
+    def lose(items: bytes) -> bool:
+        [item] = pickle.loads(items)
+        beside = item in (12, 14) and item not in lost_once
+        lost_once.append(item)
+        return beside or item == 13
+
+    engine.lose = lose
+    run = executor.map(package, range(20), batch_size=1)
+    assert [one.value for one in run.outcomes()] == [None if item == 13 else 2 * item for item in range(20)]
+    assert lost_once.count(13) == 2
 
 
 def test_what_cannot_be_pickled_fails_alone_on_either_side(executor: ClusterExecutor, package: Path) -> None:
@@ -229,6 +247,47 @@ def test_what_workers_lack_is_told_before_anything_runs(executor: ClusterExecuto
     assert "no-such-thing>=3 is not installed" in str(raised.value)
     assert "packaging<1" in str(raised.value)
     assert threading.current_thread().name in raised.value.problems[0]
+
+
+def test_an_environment_of_its_own_has_what_workers_lack(
+    engine: ThreadEngine, cluster_project: Project, index: Path
+) -> None:
+    write_wheel(index, "only_there", {"only_there.py": b"NUMBER = 7"})
+    cluster_project.write(
+        "tg/many/apart.py",
+        """
+        import os
+        import time
+
+        class Apart:
+            def run(self, item=1):
+                import only_there
+                print(f"in {os.getpid()}")
+                if item == 3:
+                    os._exit(5)
+                if item == 4:
+                    raise ValueError("four")
+                while item == 5:
+                    time.sleep(0.01)
+                return only_there.NUMBER * item
+        """,
+    )
+    package = cluster_project.deliver(
+        "apart",
+        "1",
+        job="tg.many.apart:Apart()",
+        settings="packaging.dependencies = [DependencyList('mine', ['only_there'])]",
+    )
+    executor = ClusterExecutor(engine, environment="isolated", policy=Policy.any())
+    run = executor.start(package)
+    assert run.result() == 7
+    assert any(line.startswith("in ") for line in run.logs())
+    mapped = executor.map(package, [1, 2, 3, 4], batch_size=2)
+    assert [one.value for one in mapped.outcomes()] == [7, 14, None, None]
+    assert {index: error.error_type for index, error in mapped.failures.items()} == {2: "WorkerEnded", 3: "ValueError"}
+    endless = executor.map(package, [5], batch_size=1)
+    endless.cancel()
+    assert executor.map(package, range(3), batch_size=1).result() == [0, 7, 14]
 
 
 def test_only_what_is_trusted_goes_to_the_cluster(engine: ThreadEngine, package: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tg.common.cli.command import _parser, main
+from tg.common.cli.command import main, parser_of
 from tg.common.delivery.serving.settings import ServerSettings
 
 
@@ -29,8 +28,7 @@ def test_what_cannot_be_is_refused(given: dict[str, Any], reason: str) -> None:
 
 
 def test_every_setting_is_an_option_of_the_command() -> None:
-    (verbs,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
-    options = {action.dest for action in verbs.choices["serve"]._actions} - {"help"}
+    options = {action.dest for action in parser_of("serve")._actions} - {"help", "traceback"}
     assert {field.name for field in fields(ServerSettings)} == (options - {"store"}) | {"folder"}
 
 

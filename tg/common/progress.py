@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 
-__all__ = ["Listener", "Work", "listening", "working"]
+__all__ = ["Listener", "Work", "listen", "listening", "working"]
 
 
 class Work:
@@ -63,6 +63,11 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(before)
+
+
+def listen(listener: Listener | None) -> None:
+    """Have work told to `listener` from now on, in this context: for whoever has no block, as a notebook between its cells."""
+    _listener.set(listener)
 
 
 @contextmanager

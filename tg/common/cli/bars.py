@@ -11,8 +11,9 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
+from ..delivery.runtime.sizes import size_of
 from ..progress import Work, listening
-from .terminal import duration, is_terminal, size
+from .terminal import duration, is_terminal
 
 __all__ = ["Bars"]
 
@@ -92,7 +93,7 @@ class Bars:
             for work, begun in self._works():
                 if work.ended:
                     if told.pop(work, None):
-                        amount = f", {size(work.done_bytes)}" if work.done_bytes else ""
+                        amount = f", {size_of(work.done_bytes)}" if work.done_bytes else ""
                         print(f"{work.what}: done{amount} in {duration(now - begun)}", file=sys.stderr, flush=True)
                     self._forget(work)
                 elif (
@@ -113,8 +114,8 @@ def _fields(work: Work, seconds: float) -> dict[str, str]:
     """How many bytes, and how much longer, or how long already, in words."""
     so_far = f"{duration(seconds)} so far"
     if not work.total_bytes:
-        return {"amount": size(work.done_bytes) if work.done_bytes else "", "left": so_far}
-    amount = f"{size(work.done_bytes)} of {size(work.total_bytes)}"
+        return {"amount": size_of(work.done_bytes) if work.done_bytes else "", "left": so_far}
+    amount = f"{size_of(work.done_bytes)} of {size_of(work.total_bytes)}"
     if not work.done_bytes:
         return {"amount": amount, "left": so_far}
     rest = max(work.total_bytes - work.done_bytes, 0)

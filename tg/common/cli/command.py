@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["help"]:
         given = [*given[1:], "--help"]
     if not given or given[0] in ("-h", "--help"):
-        return _guarded(_show_help, full=full)
+        return _guarded(_show_help, full=full) or (0 if given else USAGE)
     if given[0] == "--version":
         return _guarded(_show_version, full=full)
     if given[0] not in verbs():
@@ -104,7 +104,20 @@ def parser_of(verb: str) -> ArgumentParser:
     )
     import_module(f".verbs.{module}", __package__).VERBS[verb](parser)
     parser.add_argument("--traceback", action="store_true", help="after an error: everything, not one screen of it")
+    parser.usage = _usage(verb, parser)
     return parser
+
+
+def _usage(verb: str, parser: ArgumentParser) -> str:
+    """What has to be given; the options that may be are listed below it anyway."""
+    words = ["tg", verb]
+    for action in parser._actions:
+        name = action.metavar if isinstance(action.metavar, str) else action.dest
+        if action.option_strings and action.required:
+            words += [action.option_strings[0], "{" + ",".join(action.choices) + "}" if action.choices else name]
+        elif not action.option_strings:
+            words.append({"?": f"[{name}]", "+": f"{name} …"}.get(str(action.nargs), name))
+    return " ".join([*words, "[options]"])
 
 
 class _Parser(ArgumentParser):

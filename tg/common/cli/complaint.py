@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ..delivery.runtime.errors import DeliveryError, JobFailed, RunFailed
-from .exit_codes import FAULT, REFUSED
+from .exit_codes import FAULT, JOB_FAILED, REFUSED
 from .terminal import coloured, lines_and_columns
 
-__all__ = ["JOB_FAILED", "Complaint"]
+__all__ = ["Complaint"]
 
-JOB_FAILED = 3
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _ROOM_FOR_PROMPT = 4
 

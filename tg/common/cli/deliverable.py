@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..delivery.runtime.errors import UndeliverablePayload
+from ..progress import working
 
 if TYPE_CHECKING:
     from ..delivery.delivery.packaging import Packaging
@@ -75,7 +76,8 @@ def object_of(text: str) -> Any:
     folder = str(project_folder())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    found: Any = _imported(module_name, folder)
+    with working(f"importing {module_name}"):
+        found: Any = _imported(module_name, folder)
     for name in path.split("."):
         try:
             found = getattr(found, name)
@@ -150,9 +152,10 @@ def _packaging(text: str, given: Any) -> Packaging:
 
 def _made(text: str, kind: type) -> Any:
     try:
-        return kind()
+        with working(f"making an object of {text}"):
+            return kind()
     except TypeError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        if _was_raised_inside(error):
             raise _refused(f"{text} cannot be called: {_told(error)}") from error
         module, _, name = text.partition(":")
         raise _refused(
@@ -160,6 +163,11 @@ def _made(text: str, kind: type) -> Any:
         ) from error
     except Exception as error:
         raise _refused(f"{text} cannot be called: {_told(error)}") from error
+
+
+def _was_raised_inside(error: TypeError) -> bool:
+    """Whether the class was called, and something in it went wrong."""
+    return traceback.extract_tb(error.__traceback__)[-1].filename != __file__
 
 
 def _imported(module: str, folder: str) -> Any:

@@ -1,3 +1,20 @@
-"""Exit codes of `tg`, besides 0 and those that `tg check`, `tg run` and `tg doctor` have of their own: docs/command-line.md."""
+"""Exit codes besides 0, told to users in docs/command-line.md."""
 
-REFUSED, USAGE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, 70, 130, 141
+from __future__ import annotations
+
+__all__ = ["FAULT", "FOUND_WRONG", "INTERRUPTED", "JOB_FAILED", "PIPE_CLOSED", "REFUSED", "USAGE"]
+
+REFUSED = 1
+"""Delivery refuses it, or something that it needs failed."""
+USAGE = 2
+"""The command line cannot be understood."""
+JOB_FAILED = 3
+"""The job ran and failed."""
+FOUND_WRONG = 4
+"""It was looked at, and something is wrong."""
+FAULT = 70
+"""What nobody has foreseen: EX_SOFTWARE of sysexits.h."""
+INTERRUPTED = 130
+"""128 + SIGINT."""
+PIPE_CLOSED = 141
+"""128 + SIGPIPE: whoever reads has seen enough."""

@@ -58,7 +58,7 @@ from __future__ import annotations
 import sys
 
 from tg.common.delivery.delivery import Packaging
-from tg.common.delivery.execution import DockerExecutor, Executor, ProcessExecutor
+from tg.common.delivery.execution import DockerExecutor, Executor, ProcessExecutor, watch
 from tg.LIBRARY.job import job
 
 
@@ -72,10 +72,7 @@ class Routine:
     def execute(self, job: object) -> object:
         packaging = Packaging(name=self.name, payload={"job": job}, dependencies="auto")
         packaging.silent = True
-        run = self.executor().start(packaging)
-        for line in run.logs():
-            print(line, flush=True)
-        return run.result()
+        return watch(self.executor().start(packaging))
 
     def executor(self) -> Executor:
         if self.place == "process":

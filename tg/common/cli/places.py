@@ -6,13 +6,12 @@ import re
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from ..delivery.runtime.errors import DeliveryError, InvalidName
+from ..delivery.runtime.errors import InvalidName
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..delivery.delivery.containering import Containering
-    from ..delivery.execution.run import Executor
 
 __all__ = [
     "PLACES",
@@ -33,7 +32,7 @@ _KINDS = {
     "docker": (
         "propagate input output cpus memory time_seconds disk no_network keep base_image system_package from_source"
     ).split(),
-    "cluster": (),
+    "cluster": ("environment",),
 }
 """The options that each kind of place knows."""
 _CONTAINER = re.compile(r"[0-9a-f]{12,64}")
@@ -81,6 +80,11 @@ def add_limits(parser: ArgumentParser) -> None:
     limits.add_argument("--time-seconds", type=float, metavar="N")
     limits.add_argument("--disk", metavar="SIZE", help="of a container's working folder")
     limits.add_argument("--no-network", action="store_true", help="a container gets at none")
+    parser.add_argument(
+        "--environment",
+        choices=("workers", "isolated"),
+        help="of a cluster: that of its workers, which is meant unless given, or one of the package's own",
+    )
     parser.add_argument("--keep", action="store_true", help="keep a container after its result was taken")
 
 
@@ -101,8 +105,8 @@ def policy_of(named: str | None) -> Any:
     return None if named is None else Policy.of_file(named)
 
 
-def executor_of(place: str, options: Namespace) -> Executor:
-    """The executor of a place. Raises `InvalidName` for a place that there is not, and for options that it does not know."""
+def executor_of(place: str, options: Namespace) -> Any:
+    """The executor of a place; an `Executor`, but that those of clusters find maps as well. Raises `InvalidName` for a place that there is not, and for options that it does not know."""
     kind = _kind(place)
     values = {name: getattr(options, name, None) for name in {one for known in _KINDS.values() for one in known}}
     odd = [name for name, value in values.items() if value not in (None, False, []) and name not in _KINDS[kind]]
@@ -117,7 +121,7 @@ def executor_of(place: str, options: Namespace) -> Executor:
 
         return AttachedExecutor(propagate=values["propagate"] or (), policy=policy)
     if kind == "cluster":
-        return _cluster(place, policy)
+        return _cluster(place, options, policy)
     common = {
         "propagate": values["propagate"] or (),
         "inputs": dict(values["input"] or ()),
@@ -173,8 +177,16 @@ def _kind(place: str) -> str:
     raise InvalidName(f"there is no place {place!r} to run. There are {PLACES}.{hint}", given=place)
 
 
-def _cluster(place: str, policy: Any) -> Executor:
-    raise DeliveryError(f"{place}: clusters are not in it yet.")
+def _cluster(place: str, options: Namespace, policy: Any) -> Any:
+    scheme, _, address = place.partition("://")
+    settings = {"policy": policy, "environment": getattr(options, "environment", None) or "workers"}
+    if scheme == "dask":
+        from ..delivery.cluster.dask_executor import DaskExecutor
+
+        return DaskExecutor(f"tcp://{address}", **settings)
+    from ..delivery.cluster.ray_executor import RayExecutor
+
+    return RayExecutor("auto" if address == "auto" else place, **settings)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -19,7 +19,6 @@ __all__ = [
     "is_terminal",
     "lines_and_columns",
     "moment",
-    "size",
 ]
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -72,15 +71,6 @@ def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
     return "\n".join([bold(line([one.upper() for one in headings])), *map(line, listed)])
-
-
-def size(count: float) -> str:
-    """A number of bytes, to be read: `1.5 MiB`."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if abs(count) < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
 
 
 def duration(seconds: float) -> str:

@@ -15,15 +15,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...delivery.runtime.errors import DeliveryError
+from ...delivery.runtime.sizes import size_of
 from ...locations import Loc
 from ..deliverable import project_folder
+from ..exit_codes import FOUND_WRONG
 from ..signing_key import default_key
-from ..terminal import coloured, size
+from ..terminal import coloured
 from ..version import version
 
 __all__ = ["VERBS", "Finding"]
 
-_BROKEN = 4
 _LITTLE_BYTES = 2 * 1024**3
 _SECONDS = 10
 _NO_ENGINE = "Docker or podman is what runs containers here; a server's serves as well: --in ssh://me@server"
@@ -57,7 +58,7 @@ def _doctor_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="for a program to read")
     parser.epilog = (
-        f"The exit code is {_BROKEN} when something is broken that has to work; what is only missing is not."
+        f"The exit code is {FOUND_WRONG} when something is broken that has to work; what is only missing is not."
     )
     parser.set_defaults(call=_doctor)
 
@@ -74,7 +75,7 @@ def _doctor(options: Namespace) -> int:
                 print(f"  {'':<12} {coloured('→ ' + finding.to_do, 'bold')}")
     if options.json:
         print(json.dumps([asdict(one) for one in found], indent=2))
-    return _BROKEN if any(one.state == "broken" for one in found) else 0
+    return FOUND_WRONG if any(one.state == "broken" for one in found) else 0
 
 
 def _findings(options: Namespace) -> Iterator[Finding]:
@@ -139,7 +140,7 @@ def _files() -> Finding:
         free = shutil.disk_usage(there).free
     except OSError as error:
         return Finding("files", "broken", f"{there}: {error.strerror}", "export TG_HOME=… names another place")
-    used = f"{home}, {size(free)} free"
+    used = f"{home}, {size_of(free)} free"
     if free < _LITTLE_BYTES:
         return Finding(
             "files",

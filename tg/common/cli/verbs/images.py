@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 
+from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, package_file_of
 from ..log_handler import shown
 from ..places import add_image_settings, add_policy, policy_of
-from ..terminal import size
 
 __all__ = ["VERBS"]
 
@@ -83,7 +83,9 @@ def _image(options: Namespace) -> int:
         print(json.dumps(told, indent=2))
     else:
         whole, own = sum(one.blob.size for one in image.layers), image.layers[-1].blob.size
-        print(f"{reference} is {image.digest} for {image.platform} ({size(whole)}, {size(own)} of it the package)")
+        print(
+            f"{reference} is {image.digest} for {image.platform} ({size_of(whole)}, {size_of(own)} of it the package)"
+        )
     return 0
 
 

@@ -9,20 +9,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...delivery.runtime.errors import InvalidName
+from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, packaging_of
+from ..exit_codes import FOUND_WRONG
 from ..log_handler import shown
 from ..signing_key import add_key, signing_key
-from ..terminal import coloured, size
+from ..terminal import coloured
 
 if TYPE_CHECKING:
     from ...delivery.delivery.checking import CheckReport
     from ...delivery.delivery.packaging import Packaging
     from ...delivery.environments.lock import Lock
 
-__all__ = ["FOUND_WRONG", "VERBS"]
+__all__ = ["VERBS"]
 
-FOUND_WRONG = 4
 _DAY_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 _OBJECT = "module:object: a job, its class, a payload (a dict) or a Packaging"
 
@@ -63,7 +65,7 @@ def _package(options: Namespace) -> int:
         told = inspect_package(file).to_json()
         print(json.dumps({name: told[name] for name in told if name != "files"}, indent=2))
     else:
-        print(f"{facts['name']} {facts['version']} is in {_near(file)} ({size(file.stat().st_size)})")
+        print(f"{facts['name']} {facts['version']} is in {_near(file)} ({size_of(file.stat().st_size)})")
     return 0
 
 
@@ -136,6 +138,8 @@ def _inspect_arguments(parser: ArgumentParser) -> None:
 
 
 def _inspect(options: Namespace) -> int:
+    if options.against is not None and options.html is None:
+        raise InvalidName("what differs from another package is on the page: add --html.", given=str(options.against))
     if options.html is not None:
         from ...delivery.inspection.page import write_page
 

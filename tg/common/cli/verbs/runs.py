@@ -49,7 +49,7 @@ def _run(options: Namespace) -> int:
         raise InvalidName(
             "what runs attached is part of this process, and ends with it. Leave out --detach.", given=options.place
         )
-    executor: Any = executor_of(options.place, options)
+    executor = executor_of(options.place, options)
     with shown(), Bars():
         file = package_file_of(options.package, options)
         _let_results_be_read()
@@ -93,7 +93,7 @@ def _runs_arguments(parser: ArgumentParser) -> None:
 
 
 def _runs(options: Namespace) -> int:
-    executor: Any = executor_of(options.place, options)
+    executor = executor_of(options.place, options)
     if not hasattr(executor, "runs"):
         raise InvalidName(
             f"what has run {options.place} is known to the program that started it alone.", given=options.place
@@ -149,7 +149,8 @@ def _result(options: Namespace) -> int:
     run = _found(options)
     _let_results_be_read()
     with Bars():
-        result = run.result()
+        # A detached map on a cluster has a result for each item.
+        result = run.result() if hasattr(run, "result") else list(run.results())
     _show_result(result, run, options)
     return 0
 
@@ -167,12 +168,12 @@ def _cancel(options: Namespace) -> int:
     return 0
 
 
-def _found(options: Namespace) -> Run:
+def _found(options: Namespace) -> Any:
     place = options.place or (place_of_run(options.id) if options.id else "process")
-    executor: Any = executor_of(place, options)
+    executor = executor_of(place, options)
     if options.id is not None:
         try:
-            return executor.find(options.id)  # type: ignore[no-any-return]
+            return executor.find(options.id)
         except RunNotFound as error:
             where = "" if place == "process" else f" --in {place}"
             raise RunNotFound(
@@ -181,7 +182,7 @@ def _found(options: Namespace) -> Run:
     runs = executor.runs() if hasattr(executor, "runs") else []
     if not runs:
         raise InvalidName(f"there are no runs in {place}. Name the id of one, and where it is with --in.", given=place)
-    return runs[0]  # type: ignore[no-any-return]
+    return runs[0]
 
 
 def _let_results_be_read() -> None:

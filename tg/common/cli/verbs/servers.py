@@ -8,8 +8,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ...delivery.runtime.errors import DeliveryError
+from ...delivery.runtime.sizes import size_of
 from ...locations import Loc
-from ..terminal import columns, size
+from ..terminal import columns
 
 __all__ = ["VERBS"]
 
@@ -152,7 +153,7 @@ def _status(options: Namespace) -> int:
         for one in served["versions"]:
             version = one["version"]
             share = f"{weights[version]} %" if version in weights else "shadow" if version == shadow else ""
-            memory = size(one["memory_bytes"]) if one["memory_bytes"] else ""
+            memory = size_of(one["memory_bytes"]) if one["memory_bytes"] else ""
             rows.append((name, version, str(one["state"]), share, str(one["workers"] or ""), memory))
     if rows:
         print(columns(("name", "version", "state", "requests", "workers", "memory"), rows))

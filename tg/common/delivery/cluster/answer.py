@@ -24,7 +24,8 @@ class Answer:
     - `failures`: by the item's place in the batch, `type`, `message` and `traceback`; see `failure_of`.
     - `logs`: by the item's place, what it printed and logged; -1 is what was said before the first.
     - `problem`: why nothing of it was done: the name of a delivery error, its arguments, its fields.
-    - `unloadable`: what the job raised when it was loaded; `unreadable`: what the items did when they were read.
+    - `unloadable`: what the job raised when it was loaded; `undone`: why nothing was done of the
+      items, where one of them can be the reason: what reading them has raised, or that the process which had them ended.
     - `given_up`: whether it was cancelled meanwhile.
     - `worker`: where it was done; `seconds`: how long the items took.
     """
@@ -34,7 +35,7 @@ class Answer:
     logs: Sequence[tuple[int, str]] = ()
     problem: tuple[str, Sequence[Any], Mapping[str, Any]] | None = None
     unloadable: Mapping[str, str] | None = None
-    unreadable: Mapping[str, str] | None = None
+    undone: Mapping[str, str] | None = None
     given_up: bool = False
     worker: str = ""
     seconds: float = 0.0
@@ -46,7 +47,7 @@ class Answer:
             "logs": self.logs,
             "problem": self.problem,
             "unloadable": self.unloadable,
-            "unreadable": self.unreadable,
+            "undone": self.undone,
             "given_up": self.given_up,
             "worker": self.worker,
             "seconds": self.seconds,

@@ -15,7 +15,6 @@ import subprocess
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -98,7 +97,7 @@ class _Process:
         stdin = self._popen.stdin
         assert stdin is not None
         try:
-            pickle.dump((replace(order, isolated=False).to_bytes(), items), stdin, protocol=5)
+            pickle.dump((order.to_bytes(), items), stdin, protocol=5)
             stdin.flush()
             while True:
                 while wanted is not None and not select.select([self._reading], [], [], _ASK_SECONDS)[0]:

@@ -31,8 +31,14 @@ def serve(descriptor: int) -> None:
                 order, items = pickle.load(reading)
             except EOFError:
                 return
-            said = work(order, items, fetch=_nothing, tell=lambda text: send(SAID, text.encode("utf-8", "replace")))
-            send(ANSWER, said)
+            answer = work(
+                order,
+                items,
+                fetch=_nothing,
+                tell=lambda text: send(SAID, text.encode("utf-8", "replace")),
+                is_apart=True,
+            )
+            send(ANSWER, answer)
 
 
 def _nothing() -> Any:

@@ -147,6 +147,7 @@ class ClusterExecutor:
             run_id=f"{parcel.facts.module_name}-{secrets.token_hex(4)}",
             seal=parcel.seal,
             module_name=parcel.facts.module_name,
+            file=str(parcel.file),
             method=method,
             isolated=self.environment == "isolated",
             prefix=local_prefix(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..execution.log_lines import LogLines
 from ..execution.results import ResultReader
+from ..execution.run_card import run_card
 from ..runtime.errors import JobFailed, OutOfMemory, RunCancelled, RunFailed
 from ..runtime.kinds import of_kind
 from .answer import Answer
@@ -77,6 +78,13 @@ class ClusterRun:
     def __repr__(self) -> str:
         return f"<ClusterRun {self.id}: {self.state}>"
 
+    def _repr_html_(self) -> str:
+        return run_card(self)
+
+    def _shown(self) -> list[tuple[str, object]]:
+        """What a notebook shows of it."""
+        return [("runs", self._facts.order.module_name), ("on", self._engine.name)]
+
     def __enter__(self) -> ClusterRun:
         return self
 
@@ -134,6 +142,8 @@ class ClusterRun:
         error = self._came.error()
         if error is not None:
             raise error
+        if self._came.undone is not None:
+            raise RunFailed(f"the run {self.id} of {name} came to nothing: {self._came.undone['message']}", **run)
         failure = self._came.failures.get(0)
         if failure is None:
             result = of_kind(
@@ -172,4 +182,4 @@ class ClusterRun:
         if self._came.given_up:
             self._is_cancelled = True
             return _TERMINATED
-        return int(self._came.problem is not None or bool(self._came.failures))
+        return int(bool(self._came.problem or self._came.undone or self._came.failures))

@@ -47,7 +47,7 @@ class DaskEngine:
 
     def spread(self, parcel: Parcel) -> None:
         """The scheduler keeps the file; each node fetches it from there when it has the first task of it."""
-        if self._keep(parcel, 0, b""):
+        if self._on_scheduler("keep_file", parcel.seal, str(parcel.file)):
             return
         offset, complete = 0, False
         with (
@@ -55,7 +55,9 @@ class DaskEngine:
             parcel.file.open("rb") as file,
         ):
             while data := file.read(CHUNK_BYTES):
-                complete = self._keep(parcel, offset, data)
+                complete = self._on_scheduler("keep", parcel.seal, offset, data, parcel.size)
+                if isinstance(complete, str):
+                    raise self._problem(f"{self.name} cannot keep {parcel.file.name}: {complete}")
                 offset += len(data)
                 work.advance(len(data))
         if not complete:
@@ -114,10 +116,10 @@ class DaskEngine:
 
     def said(self, run_id: str, ticket: Ticket, position: int) -> str:
         """The worker that has the task is asked."""
+        worker = self._on_scheduler("worker_of", ticket)
+        if worker is None:
+            return ""
         with self._asked():
-            worker = self.client.run_on_scheduler(self._remote("worker_of"), ticket)
-            if worker is None:
-                return ""
             answers = self.client.run(self._remote("said"), run_id, position, workers=[worker], on_error="return")
         return answers[worker] if isinstance(answers.get(worker), str) else ""
 
@@ -160,18 +162,13 @@ class DaskEngine:
         with self._asked():
             return dict(self.client.nthreads())
 
-    def _keep(self, parcel: Parcel, offset: int, data: bytes) -> bool:
+    def _on_scheduler(self, function: str, *arguments: Any) -> Any:
         with self._asked():
             try:
-                kept = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
+                return self.client.run_on_scheduler(self._remote(function), *arguments)
             except ModuleNotFoundError:  # the scheduler is another one, at the same address
                 self._bring_delivery()
-                kept = self.client.run_on_scheduler(self._remote("keep"), parcel.seal, offset, data, parcel.size)
-        if isinstance(kept, str):
-            raise self._problem(
-                f"the scheduler at {self.client.scheduler.address} cannot keep {parcel.file.name}: {kept}"
-            )
-        return bool(kept)
+                return self.client.run_on_scheduler(self._remote(function), *arguments)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -15,7 +15,14 @@ Ticket = Hashable
 
 
 class TaskLost(Exception):
-    """The engine has given a task up: the workers that had it ended, again and again. The text is the engine's."""
+    """The engine has given a task up: the workers that had it ended, again and again. The text is the engine's.
+
+    `is_certain`: that it was this task, and no other that the same workers had at the time.
+    """
+
+    def __init__(self, text: str, *, is_certain: bool = False) -> None:
+        super().__init__(text)
+        self.is_certain = is_certain
 
 
 class Kept(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..runtime.card import card
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
 from .answer import Answer
 from .batches import Batch, Batches
@@ -74,6 +75,9 @@ class MapRun:
         self._under_way = dict(under_way or {})
         self._ready: dict[int, Outcome] = {}
         self._again: list[Batch] = []
+        self._suspects: list[Batch] = []
+        """Items that were lost, each to be tried once more when nothing else is under way: another may have been the reason."""
+        self._alone: Batch | None = None
         self._given = 0
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
@@ -83,6 +87,15 @@ class MapRun:
 
     def __repr__(self) -> str:
         return f"<MapRun {self.id}: {self.state}, {self._given} results given>"
+
+    def _repr_html_(self) -> str:
+        facts = [
+            ("runs", self._order.module_name),
+            ("on", self._engine.name),
+            ("results given", self._given),
+            ("items that failed", len(self.failures) or None),
+        ]
+        return card("MapRun", self.id, facts, state=self._state)
 
     def __enter__(self) -> MapRun:
         return self
@@ -149,6 +162,9 @@ class MapRun:
                 self._fill()
                 if self._given in self._ready:  # an item that cannot be sent
                     break
+                if not self._under_way and self._suspects:
+                    self._submit([suspect := self._suspects.pop()])
+                    self._alone = suspect
                 if not self._under_way:
                     self._has_come_to_its_end()
                     return None
@@ -171,7 +187,7 @@ class MapRun:
 
     def _fill(self) -> None:
         """Submit as many batches as there is room for."""
-        if self._batches.is_exhausted and not self._again:
+        if self._alone is not None or (self._batches.is_exhausted and not self._again):
             return
         slots = self._engine.slots()
         new, self._again = self._again, []
@@ -199,7 +215,10 @@ class MapRun:
         """Wait for batches to come back, and take them in."""
         for ticket, came in self._engine.wait(self._under_way, timeout_seconds).items():
             batch = self._under_way.pop(ticket)
-            if isinstance(came, TaskLost):
+            was_alone, self._alone = self._alone is batch, None
+            if isinstance(came, TaskLost) and len(batch.items) == 1 and not (was_alone or came.is_certain):
+                self._suspects.append(batch)
+            elif isinstance(came, TaskLost):
                 said = f"workers ended while they had it ({came})"
                 self._divide(batch, {"type": "WorkerEnded", "message": said, "traceback": ""})
             else:
@@ -221,8 +240,8 @@ class MapRun:
                 error_type=failure["type"],
                 traceback=failure["traceback"],
             )
-        if answer.unreadable is not None:
-            self._divide(batch, answer.unreadable)
+        if answer.undone is not None:
+            self._divide(batch, answer.undone)
             return
         self._batches.took(batch, answer.seconds)
         results = iter(self._reader.read(io.BytesIO(answer.results)))

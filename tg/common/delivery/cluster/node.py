@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..delivery.requirements import unmet
-from ..runtime.errors import DeliveryError, NotAJob
+from ..runtime.errors import DeliveryError, NotAJob, WorkerEnded
 from ..runtime.roots import Roots
 from ..runtime.running import failure_of, pickle_result, run_job
 from ..runtime.unpickling import RenamingUnpickler
@@ -33,22 +33,29 @@ def work(
     fetch: Fetch,
     wanted: Callable[[], bool] | None = None,
     tell: Callable[[str], None] | None = None,
+    is_apart: bool = False,
 ) -> bytes:
     """Do what an `Order` says with a pickled list of items, and give an `Answer`, both as bytes. Nothing is raised for the job.
 
     `fetch` gives the bytes of the package file, in pieces, where the node does not have it; `wanted` is asked now and then,
-    and when it says no, the work is given up; `tell` hears what the task prints and logs as it comes.
+    and when it says no, the work is given up; `tell` hears what the task prints and logs as it comes. `is_apart` says that this is
+    the process of an environment that was made for the package.
     """
     order = Order.of_bytes(order_data)
     where = socket.gethostname()
     with TaskOutput(order.run_id, tell) as output:
         try:
-            if order.isolated:
-                return work_apart(order, items, installed(order.seal, fetch), wanted=wanted, tell=output.add)
-            with giving_up(wanted), _versions.using(order.seal, fetch) as version:
+            if order.isolated and not is_apart:
+                return work_apart(
+                    order, items, installed(order.seal, order.file, fetch), wanted=wanted, tell=output.add
+                )
+            with giving_up(wanted), _versions.using(order.seal, order.file, fetch, check=not is_apart) as version:
                 return _done(order, items, version, output, where).to_bytes()
         except GivenUp:
             return Answer(given_up=True, logs=output.logs, worker=where).to_bytes()
+        except WorkerEnded as error:
+            ended = {"type": "WorkerEnded", "message": str(error), "traceback": ""}
+            return Answer(undone=ended, logs=output.logs, worker=where).to_bytes()
         except DeliveryError as error:
             return Answer(problem=Answer.problem_of(error), logs=output.logs, worker=where).to_bytes()
 
@@ -72,7 +79,7 @@ def _done(order: Order, data: bytes, version: Version, output: TaskOutput, where
     try:
         items = _read_items(order, data, version.loaded_as)
     except Exception as error:  # noqa: BLE001 one of them does, and which it is is found by dividing them
-        return Answer(unreadable=failure_of(error), logs=output.logs, worker=where)
+        return Answer(undone=failure_of(error), logs=output.logs, worker=where)
     results: dict[int, Any] = {}
     failures: dict[int, dict[str, str]] = {}
     for place, item in enumerate(items):

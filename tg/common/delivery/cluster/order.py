@@ -17,7 +17,8 @@ RUN_ID = re.compile(r"[a-z0-9_]+-[0-9a-f]{8}")
 class Order:
     """What is to be done: by which package, with which of its methods, in which environment.
 
-    - `seal`: the digest of the package file; `module_name`: its UID.
+    - `seal`: the digest of the package file; `module_name`: its UID; `file`: where it lies for the driver. A node on the same
+      machine, or with the same disk, need not fetch it.
     - `method`: of the job, called with each item; nothing for a job that runs once, without items.
     - `isolated`: whether it gets an environment of its own, with what it requires and no more.
     - `prefix` and `roots`: what items call the modules of the driver's tree that they are of; see `Roots`.
@@ -26,6 +27,7 @@ class Order:
     run_id: str
     seal: str
     module_name: str
+    file: str
     method: str
     isolated: bool
     prefix: str

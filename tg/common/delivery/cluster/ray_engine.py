@@ -270,7 +270,7 @@ class RayEngine:
         except RayError as error:
             if _is_ours(error):
                 raise self._problem(str(error)) from error
-            return TaskLost(str(error).partition("\n")[0])
+            return TaskLost(str(error).partition("\n")[0], is_certain=True)
 
     def _problem(self, text: str) -> ClusterProblem:
         return ClusterProblem(text, cluster=self._address)

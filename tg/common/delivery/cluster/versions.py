@@ -21,12 +21,12 @@ from ..runtime.module_tree import ModuleTree
 from ..runtime.whole_files import make_private_folder, one_at_a_time, write_whole
 from ..trust.policy import Policy
 
-__all__ = ["Fetch", "Version", "Versions", "installed"]
+__all__ = ["Fetch", "Version", "Versions", "has_seal", "installed"]
 
 Fetch = Callable[[], Iterable[Any]]
 """Gives the bytes of the package file, in pieces."""
 
-_KEPT = 32
+_KEPT = 8
 
 
 @dataclass
@@ -52,26 +52,32 @@ class Version:
 
 
 class Versions:
-    """All of this process. The last 32 are kept, beside those that are in use; others are unloaded."""
+    """All of this process. The last 8 are kept, beside those that are in use; others are unloaded."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._versions: OrderedDict[str, Version] = OrderedDict()
+        self._making: dict[str, threading.Lock] = {}
 
     @contextmanager
-    def using(self, seal: str, fetch: Fetch) -> Iterator[Version]:
-        """The version of this seal, installed and ready to be loaded; what it requires is there.
+    def using(self, seal: str, file: str, fetch: Fetch, *, check: bool = True) -> Iterator[Version]:
+        """The version of this seal, installed and ready to be loaded; what it requires is there, if that is to be checked.
 
         Raises what `Store.install` raises, and `DependencyProblem`.
         """
         with self._lock:
-            version = self._versions.get(seal)
+            making = self._making.setdefault(seal, threading.Lock())
+        with making:  # tasks of other versions go on while a big one is fetched
+            with self._lock:
+                version = self._versions.get(seal)
             if version is None or not version.package.folder.is_dir():  # somebody has removed it from the store
-                version = self._versions[seal] = _ready(seal, fetch)
-            version.in_use += 1
-            self._versions.move_to_end(seal)
-            for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
-                self._versions.pop(other).entry_point.unload()
+                version = _ready(seal, file, fetch, check=check)
+            with self._lock:
+                self._versions[seal] = version
+                self._versions.move_to_end(seal)
+                version.in_use += 1
+                for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
+                    self._versions.pop(other).entry_point.unload()
         try:
             yield version
         finally:
@@ -79,8 +85,8 @@ class Versions:
                 version.in_use -= 1
 
 
-def installed(seal: str, fetch: Fetch) -> InstalledPackage:
-    """The package in the node's store; it is fetched once for all workers of the node.
+def installed(seal: str, file: str, fetch: Fetch) -> InstalledPackage:
+    """The package in the node's store; it is fetched once for all workers of the node, unless `file` is it, for the node as well.
 
     What is in the store was trusted when it was installed, and is judged again where the node has a policy of its own. Where
     it has none, the package of this seal is trusted: the driver has judged it, and the node does what the driver says.
@@ -97,13 +103,16 @@ def installed(seal: str, fetch: Fetch) -> InstalledPackage:
                 if policy is not None:
                     store.check(found, policy=policy)
                 return found
-            file = folder / f"{seal}.whl"
+            trusting = policy or Policy.exactly(f"sha256:{seal}")
+            if has_seal(file, seal):
+                return store.install(Path(file), policy=trusting)
+            fetched = folder / f"{seal}.whl"
             try:
-                write_whole(file, lambda opened: [opened.write(chunk) for chunk in fetch()])
-                found = store.install(file, policy=policy or Policy.exactly(f"sha256:{seal}"))
+                write_whole(fetched, lambda opened: [opened.write(chunk) for chunk in fetch()])
+                found = store.install(fetched, policy=trusting)
             finally:
                 with suppress(FileNotFoundError):
-                    os.unlink(file)
+                    os.unlink(fetched)
     if found.seal != seal:
         raise PackageNotFound(
             f"the cluster has given {found.module_name}, {found.seal}, for {seal}. Start the run again."
@@ -111,9 +120,19 @@ def installed(seal: str, fetch: Fetch) -> InstalledPackage:
     return found
 
 
-def _ready(seal: str, fetch: Fetch) -> Version:
-    package = installed(seal, fetch)
-    if package.facts.requirements():
+def has_seal(file: str, seal: str) -> bool:
+    """Whether there is a file that says to be the package with this seal; that it is shows when it is installed."""
+    try:
+        with open(file, "rb") as opened:
+            opened.seek(-len(seal), os.SEEK_END)
+            return opened.read() == seal.encode()
+    except OSError:
+        return False
+
+
+def _ready(seal: str, file: str, fetch: Fetch, *, check: bool) -> Version:
+    package = installed(seal, file, fetch)
+    if check and package.facts.requirements():
         missing, conflicts = unmet_requirements(package.facts)
         if missing or conflicts:
             raise DependencyProblem(

@@ -22,8 +22,9 @@ from ..images.package_layer import BuiltPackage
 from ..images.pushing import Pusher
 from ..images.recipe import Recipe
 from ..images.reference import Reference
-from ..runtime.card import card, size_of
+from ..runtime.card import card
 from ..runtime.errors import ImageProblem
+from ..runtime.sizes import size_of
 from ..trust.policy import Policy
 from .built_package import read_built_package
 from .dependencies import DependencyList

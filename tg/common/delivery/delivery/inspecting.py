@@ -14,9 +14,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from os import PathLike
 from pathlib import Path
 
-from ..runtime.card import card, size_of
+from ..runtime.card import card
 from ..runtime.errors import PackageRejected, TrustProblem
 from ..runtime.roots import Roots
+from ..runtime.sizes import size_of
 from ..trust.envelope import Envelope
 from ..trust.keys import PublicKey
 from ..trust.manifest import FileEntry, Manifest

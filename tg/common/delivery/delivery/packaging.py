@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...locations import Loc
 from ...logger import Logger
-from ..runtime.card import card, size_of
+from ...progress import working
+from ..runtime.card import card
 from ..runtime.errors import InvalidName, PackageNotFound, UndeliverablePayload, UndeliverableSource
+from ..runtime.sizes import size_of
 from ..trust.own_builds import note_own_build
 from .checking import CheckReport
 from .dependencies import DependencyList, dependency_lists
@@ -149,7 +151,7 @@ class Packaging:
         Without a destination it goes below `Loc.packages`, to a folder named by its content. Raises `InvalidName`,
         `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` before anything is written.
         """
-        with Examination.of(self._settings()) as found:
+        with self._examined() as found:
             plan = Plan.of(found)
             folder = Loc.packages / plan.facts.content[:16] if destination is None else Path(destination).absolute()
             location = folder / plan.file_name
@@ -186,7 +188,7 @@ class Packaging:
         Raises `InvalidName` and `DependencyProblem` for settings that cannot be used.
         """
         try:
-            with Examination.of(self._settings()) as found:
+            with self._examined() as found:
                 if found.problems:
                     report = CheckReport.of_source(found) + CheckReport.of_needs(found)
                 else:
@@ -226,7 +228,7 @@ class Packaging:
         if settings.inferred is None:
             requirements = settings.requirements()
         else:
-            with Examination.of(settings) as found:
+            with self._examined() as found:
                 found.raise_for_problems()
                 requirements = found.requirements()
         lock = Lock.of(
@@ -238,6 +240,10 @@ class Packaging:
         )
         self.locks = (*(one for one in self.locks if one.file_name != lock.file_name), lock)
         return lock
+
+    def _examined(self) -> Examination:
+        with working(f"examining {self.name}, its payload and its source"):
+            return Examination.of(self._settings())
 
     def _settings(self) -> Settings:
         return Settings.checked(

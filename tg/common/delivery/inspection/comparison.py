@@ -15,8 +15,8 @@ from os import PathLike
 from ..delivery.inspecting import PackageReport, ResourceReport, inspect_package
 from ..delivery.source_difference import FileDifference, files_of_wheel, source_difference
 from ..delivery.wheel import WheelReader
-from ..runtime.card import size_of
 from ..runtime.errors import PackageRejected
+from ..runtime.sizes import size_of
 from ..trust.policy import Policy
 from .markup import visible
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from ..delivery.inspecting import PackageReport, Reference, ResourceReport, moment
 from ..delivery.source_difference import DifferentLine, FileDifference
-from ..runtime.card import size_of
 from ..runtime.errors import DeliveryError
+from ..runtime.sizes import size_of
 from ..runtime.whole_files import write_whole
 from ..trust.policy import Policy
 from .comparison import Comparison, FactDifference, ResourceDifference, inspected

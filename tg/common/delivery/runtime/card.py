@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-__all__ = ["card", "size_of"]
+__all__ = ["card"]
 
 _OWN = ".tg-card" * 3
 """Said three times, it comes before what notebooks and sites say of their tables."""
@@ -52,16 +52,6 @@ def card(
     log = f'<div class="tg-log"><pre>{html.escape(text)}</pre></div>' if text else ""
     heading = f'<div class="tg-head">{html.escape(kind)} <b>{html.escape(title)}</b>{shown}</div>'
     return f'<style>{_STYLE}</style><div class="tg-card">{heading}{table}{log}</div>'
-
-
-def size_of(count: int) -> str:
-    """A number of bytes as a person reads it, in powers of 1024: `12 bytes`, `3.4 MiB`."""
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
-        amount /= 1024
-    return f"{amount:,.1f} GiB"
 
 
 def _cell(value: object) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from . import resources
-from .card import card, size_of
+from .card import card
 from .errors import PackageNotFound
 from .module_tree import ModuleTree
 from .roots import Roots, local_prefix, roots_in
+from .sizes import size_of
 from .unpickling import RenamingUnpickler
 
 if TYPE_CHECKING:
