@@ -14,6 +14,7 @@ Run it at each release, on the oldest Python there is. It writes `VERSION-made-b
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,7 @@ if __name__ == "__main__":
 
 def main() -> None:
     folder = HERE / f"{version()}-made-by-{sys.version_info[0]}.{sys.version_info[1]}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a version that is not released yet
     (folder / "wheels").mkdir(parents=True)
     little = write_wheel(folder / "wheels", "little", {"little.py": b"VALUE = 1\n"})
     with tempfile.TemporaryDirectory() as name:

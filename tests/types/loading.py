@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, assert_type
 
+from tg.common.delivery.cluster import DaskExecutor
 from tg.common.delivery.delivery import EntryPoint, get_loader_from_installed_package, install_package_and_get_loader
 from tg.common.delivery.execution import AttachedExecutor, DockerExecutor, Executor, ProcessExecutor, Run
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
@@ -63,3 +64,4 @@ places: list[Executor] = [AttachedExecutor(), ProcessExecutor(memory="4g"), Dock
 for place in places:
     assert_type(run_somewhere(place), dict[str, int])
 assert_type(ProcessExecutor().start("x.whl").result(Model), Model)
+assert_type(DaskExecutor("tcp://scheduler:8786").start("x.whl").result(Model), Model)
