@@ -13,7 +13,7 @@ from .sample_cluster import BATCH, JOB, WORKERS
 from .samples import Measure, median_measure, ratio_measure, sample
 from .trees import SIZES, make_tree
 
-ENGINES = ("dask",)
+ENGINES = ("dask", "ray")
 """Each has its reaches below, and its cluster in `<engine>_cluster.py`."""
 
 NEW_MS = {"dask": 120, "ray": 150}
@@ -35,7 +35,12 @@ def _new_version(engine: str, rounds: int) -> list[Measure]:
         taken = _sample(engine, "new", project, home, str(project), str(3 * rounds), "1")
     how = f"{SIZES[0]} modules, one line changed; from make_package() on"
     name = f"{engine.title()}: a new version, to its first result"
-    return [median_measure(name, "ms", [1000 * one for one in taken["first"]], NEW_MS[engine], how)]
+    rows = [median_measure(name, "ms", [1000 * one for one in taken["first"]], NEW_MS[engine], how)]
+    if taken["plain"]:
+        pairs = list(zip(taken["first"], taken["plain"], strict=True))
+        how = ", with `py_modules`, a zip of the tree"
+        rows.append(ratio_measure(f"{name}, once more", "a new runtime_env", 1 / 20, pairs, detail=how))
+    return rows
 
 
 def _items(engine: str, rounds: int) -> list[Measure]:

@@ -75,7 +75,7 @@ def folder() -> str:
 
 def new(engine: str, project: str, rounds: str, nodes: str) -> None:
     many = importlib.import_module("tg.bench.many").Many
-    first, each = [], []
+    first, each, plain = [], [], []
     with cluster_of(engine, nodes=int(nodes), workers=2 if nodes == "1" else 1) as cluster:
         for number in range(int(rounds) + 1):
             change_one_line(Path(project), number)
@@ -89,7 +89,12 @@ def new(engine: str, project: str, rounds: str, nodes: str) -> None:
             each.append(time.perf_counter() - started)
             run.cancel()
             time.sleep(0.5)  # what was cancelled comes to its end
-    print(json.dumps({"first": first[1:], "each": each[1:]}))
+        plainly = getattr(cluster, "new_plainly", None)
+        # Afterwards: the workers that it starts anew take the place of those that are warm.
+        for number in range(int(rounds) + 1 if plainly and nodes == "1" else 0):
+            change_one_line(Path(project), -number)
+            plain.append(taken(lambda number=number: plainly(Path(project), number)))
+    print(json.dumps({"first": first[1:], "each": each[1:], "plain": plain[1:]}))
 
 
 def map_items(engine: str, rounds: str, items: str, nodes: str) -> None:

@@ -19,7 +19,10 @@ from tg.common.delivery.cluster.dask_executor import DaskExecutor
 from tg.common.delivery.runtime.errors import ClusterProblem, DependencyProblem
 from tg.common.delivery.trust import Policy
 
-pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the cluster is started by Python 3.11 alone")
+pytestmark = [
+    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the cluster is started by Python 3.11 alone"),
+    pytest.mark.xdist_group("dask"),  # they share one cluster
+]
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +200,8 @@ def test_a_scheduler_that_ends_ends_the_runs(tmp_path: Path, package: Path) -> N
     nodes = DaskNodes(tmp_path / "short")
     try:
         nodes.add("only", nanny=False)
-        with DaskExecutor(nodes.address, policy=Policy.any()) as executor:
+        # So long its client tries to reach it again.
+        with DaskExecutor(nodes.address, policy=Policy.any(), connect_seconds=5) as executor:
             run = executor.map(package, range(10_000), method="here", batch_size=10)
             results = iter(run)
             next(results)

@@ -138,6 +138,15 @@ def test_what_is_printed_and_logged_is_told_of_its_item(executor: ClusterExecuto
     assert len(lines) == 12
 
 
+def test_how_far_it_has_come_is_drawn_where_it_is_asked_for(
+    engine: ThreadEngine, package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ClusterExecutor(engine, policy=Policy.any()).map(package, range(50)).result()
+    assert capfd.readouterr().err == ""
+    ClusterExecutor(engine, policy=Policy.any(), progress=True).map(package, range(50)).result()
+    assert "50/50" in capfd.readouterr().err
+
+
 def test_items_and_results_are_of_the_local_tree_on_this_side(cluster_project: Project) -> None:
     cluster_project.write(
         "tg/many/points.py",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,27 @@ def test_a_job_runs_on_a_worker_and_its_log_and_result_come_back(on_ray: RayExec
     assert run.state == "succeeded"
 
 
+def test_the_command_runs_it_there(nodes: RayNodes, cluster_project: Project) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tg.common.cli",
+        "run",
+        "tg.many.job:Job",
+        "--no-check",
+        "--json",
+        "--in",
+        "ray://auto",
+    ]
+    environment = {**cluster_project.environment(), "RAY_ADDRESS": nodes.address}
+    done = subprocess.run(
+        command, cwd=cluster_project.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"] == 2
+    assert "INFO: item 1" in done.stderr
+
+
 def test_versions_are_loaded_into_the_same_workers_beside_each_other(
     on_ray: RayExecutor, cluster_project: Project
 ) -> None:
@@ -61,10 +84,10 @@ def test_versions_are_loaded_into_the_same_workers_beside_each_other(
 
 
 def test_each_node_has_the_package_in_its_store(on_ray: RayExecutor, nodes: RayNodes, cluster_project: Project) -> None:
-    package = cluster_project.deliver("stored", "1", job="tg.many.job:Job()")
     homes: set[str] = set()
-    while len(homes) < 3:
-        homes.update(home for _, _, home in on_ray.map(package, range(60), method="here", batch_size=1))
+    with of_this_process_alone(cluster_project.deliver("stored", "1", job="tg.many.job:Job()")) as package:
+        while len(homes) < 3:
+            homes.update(home for _, _, home in on_ray.map(package, range(60), method="here", batch_size=1))
     for home in homes:
         assert list(Path(home, "store").glob("*/stored__1/package.json"))
 
@@ -169,9 +192,15 @@ def test_what_nodes_lack_is_told_before_anything_runs(on_ray: RayExecutor, clust
 
 
 def test_big_data_is_mapped_from_the_store_of_the_node(on_ray: RayExecutor, cluster_project: Project) -> None:
-    package = cluster_project.deliver("big", "1", job='tg.many.job:Job(2, __import__("numpy").ones(4_000_000))')
-    for _, total, mapped in on_ray.map(package, range(3), method="mapped", batch_size=1):
-        assert (total, mapped) == (4_000_000.0, 1)
+    first, second = (
+        cluster_project.deliver("big", version, job='tg.many.job:Job(2, __import__("numpy").ones(4_000_000))')
+        for version in "12"
+    )
+    with of_this_process_alone(first) as package:
+        assert on_ray.start(package).result() == 2
+    with of_this_process_alone(second) as package:
+        for _, total, mapped in on_ray.map(package, range(3), method="mapped", batch_size=1):
+            assert (total, mapped) == (4_000_000.0, 1)
 
 
 def test_where_no_cluster_answers_that_is_said(nodes: RayNodes) -> None:
@@ -201,6 +230,13 @@ def test_where_no_cluster_answers_that_is_said(nodes: RayNodes) -> None:
     assert first.startswith(f"no Ray cluster answers at {address}")
     assert second.startswith("'nothing' is no address of a Ray cluster")
     assert "pip install 'training-grounds-delivery[ray]'" in third
+
+
+@contextmanager
+def of_this_process_alone(file: Path) -> Iterator[str]:
+    """A path of a file that is good in this process alone: nodes have to fetch the package, as if they had other disks."""
+    with file.open("rb") as opened:
+        yield f"/proc/self/fd/{opened.fileno()}"
 
 
 def workers_of(executor: RayExecutor, package: Path, count: int) -> set[int]:

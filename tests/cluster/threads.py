@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 from tg.common.delivery.cluster import node, task_output
@@ -92,4 +93,5 @@ class ThreadEngine:
             self.fetched += 1
             return [self._files[order.seal]]
 
-        return node.work(order.to_bytes(), items, fetch=fetch, wanted=lambda: order.run_id not in self._cancelled)
+        elsewhere = replace(order, file="")  # where the driver's files are not
+        return node.work(elsewhere.to_bytes(), items, fetch=fetch, wanted=lambda: order.run_id not in self._cancelled)

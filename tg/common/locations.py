@@ -68,6 +68,11 @@ class Locations:
         return self.home / "runs"
 
     @property
+    def cluster(self) -> Path:
+        """On a node of a cluster: deliveries of drivers, and packages on their way into the store."""
+        return self.home / "cluster"
+
+    @property
     def server(self) -> Path:
         """What a server keeps: what is live, and its packages."""
         return self.home / "server"

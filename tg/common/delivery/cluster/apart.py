@@ -64,7 +64,7 @@ class _Process:
 
     def __init__(self, package: InstalledPackage) -> None:
         lock = lock_of(package.facts, package.folder)
-        folder = Loc.home / "cluster"
+        folder = Loc.cluster
         make_private_folder(folder)
         with one_at_a_time(folder, f"environment-{package.seal}"):  # its workers would all download the same
             python = python_of(environment_for(package.facts.requirements(), lock))

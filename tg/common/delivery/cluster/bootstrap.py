@@ -38,7 +38,7 @@ def node_module(digest: str, archive: Callable[[], Any]) -> Any:
     with zipfile.ZipFile(io.BytesIO(archive())) as files:
         namespace: dict[str, Any] = {"__name__": "tg_cluster_locations"}
         exec(files.read(f"{private_name(digest)}/tg/common/locations.py"), namespace)
-        parent = os.path.join(namespace["Loc"].home, "cluster")
+        parent = os.fspath(namespace["Loc"].cluster)
         folder = os.path.join(parent, digest)
         if not os.path.isdir(folder):
             _unpack(files, parent, folder)

@@ -47,7 +47,9 @@ class DaskEngine:
 
     def spread(self, parcel: Parcel) -> None:
         """The scheduler keeps the file; each node fetches it from there when it has the first task of it."""
-        if self._on_scheduler("keep_file", parcel.seal, str(parcel.file)):
+        is_there, threads = self._on_scheduler("keep_file", parcel.seal, str(parcel.file))
+        self._slots = time.monotonic(), max(1, threads)
+        if is_there:
             return
         offset, complete = 0, False
         with (

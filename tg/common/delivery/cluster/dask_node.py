@@ -6,7 +6,7 @@ import atexit
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def keep(seal: str, offset: int, data: bytes, size: int) -> bool | str:
 @lru_cache(maxsize=1)
 def _folder() -> Path:
     """A folder of this process, that goes with it; or is swept by the next that makes one, where it was killed."""
-    folder = Loc.home / "cluster"
+    folder = Loc.cluster
     make_private_folder(folder)
     sweep_unfinished(folder)
     leaving = ExitStack()
@@ -92,15 +92,16 @@ def _folder() -> Path:
     return leaving.enter_context(unfinished_folder(folder))
 
 
-def keep_file(seal: str, file: str) -> bool:
-    """Keep a package file of the same machine, without a byte being sent. Returns whether it is complete: see `keep`."""
+def keep_file(seal: str, file: str, dask_scheduler: Any = None) -> tuple[bool, int]:
+    """Keep a package file of the same machine, without a byte being sent, if there is one.
+
+    Returns whether it is complete, see `keep`; and how many threads the workers have, which whoever asks wants to know as well.
+    """
     if seal not in _kept and has_seal(file, seal):
-        try:
+        with suppress(OSError):  # another disk
             os.link(file, _folder() / seal)
             _kept[seal] = _folder() / seal
-        except OSError:  # another disk
-            return False
-    return seal in _kept
+    return seal in _kept, sum(worker.nthreads for worker in dask_scheduler.workers.values())
 
 
 def kept_bytes(seal: str, offset: int) -> bytes:

@@ -24,6 +24,8 @@ __all__ = ["RayEngine"]
 
 _SLOTS_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
+_MOMENT_SECONDS = 0.003
+_BIG_BYTES = 16 * 1024 * 1024
 _CALLS_AT_A_TIME = 100_000
 """Of the keeper: whoever waits for a task is a call that is under way."""
 
@@ -45,6 +47,7 @@ class RayEngine:
         self._lock = threading.Lock()
         self._found: Any = None
         self._functions: dict[str, Any] = {}
+        self._pledges: dict[Any, tuple[str, Path]] = {}
         self._kept_tasks: dict[Ticket, tuple[str, int]] = {}
         self._fit: set[tuple[str, tuple[str, ...]]] = set()
         self._slots = (0.0, 1)
@@ -55,9 +58,17 @@ class RayEngine:
         return f"ray at {self._address}"
 
     def spread(self, parcel: Parcel) -> None:
-        """The file is put into the object store, and the keeper told; each node fetches it when it has the first task of it."""
-        with parcel.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            self._hold(parcel.seal, data)
+        """The file is put into the object store, and the keeper told; each node fetches it when it has the first task of it.
+
+        A big one is pledged: it is put there by `wait`, when a node asks for it, and so never where all have the driver's disk.
+        """
+        import ray
+
+        if parcel.size < _BIG_BYTES:
+            self._put(parcel.seal, parcel.file)
+        elif not ray.get(self._keeper().holds.remote(parcel.seal, self._driver)):
+            ray.get(self._keeper().pledge.remote(parcel.seal, parcel.size, self._driver))
+            self._pledges[self._keeper().wanted.remote(parcel.seal)] = parcel.seal, parcel.file
 
     def slots(self) -> int:
         """As many as the resources of all nodes are enough for."""
@@ -120,6 +131,9 @@ class RayEngine:
                 options["max_retries"] = 0  # the worker that is started in place of one that has ended takes a second
             call = function.options(**options)
             return [call.remote(data, batch) for batch in batches]
+        for asked, (seal, _) in list(self._pledges.items()):
+            if seal == order.seal:  # the driver may leave
+                self._fulfil(asked)
         calls = [(data, batch, index) for index, batch in enumerate(batches)]
         facts = json.dumps(dict(kept)).encode()
         ray.get(self._keeper().start.remote(order.run_id, order.seal, facts, function, options, calls))
@@ -130,11 +144,22 @@ class RayEngine:
         import ray
 
         waiting: list[Any] = list(tickets)
-        if not waiting:
-            return {}
-        ended, waiting = ray.wait(waiting, timeout=timeout_seconds)
-        if ended and waiting:
-            ended += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
+        ended: list[Any] = []
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while waiting and not ended:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            several, moment = max(1, len(waiting) // 4), _MOMENT_SECONDS if left is None else min(left, _MOMENT_SECONDS)
+            watched = [*waiting, *self._pledges]
+            # Several that come one shortly after the other are one round of the driver.
+            ended = ray.wait(watched, num_returns=several, timeout=moment)[0] or ray.wait(watched, timeout=left)[0]
+            if not ended:
+                return {}
+            for asked in [one for one in ended if one in self._pledges or one not in tickets]:
+                ended.remove(asked)
+                self._fulfil(asked)
+        others = [one for one in waiting if one not in ended]
+        if others:
+            ended += ray.wait(others, num_returns=len(others), timeout=0)[0]
         try:
             came = dict(zip(ended, ray.get(ended), strict=True))
         except Exception:  # noqa: BLE001 one of them was given up
@@ -192,11 +217,24 @@ class RayEngine:
         if self._keeper(make=False) is not None:
             ray.get(self._keeper().forget.remote(run_id))
 
-    def _hold(self, digest: str, data: Any) -> None:
+    def _fulfil(self, asked: Any) -> None:
+        """Put a file into the object store that was pledged, unless another thread has."""
+        seal, file = self._pledges.pop(asked, (None, None))
+        if seal is not None and file is not None:
+            self._put(seal, file, pledged=True)
+
+    def _put(self, seal: str, path: Path, *, pledged: bool = False) -> None:
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                self._hold(seal, data, pledged=pledged)
+        except OSError as error:
+            raise self._problem(f"{path} cannot be brought to {self.name}: {error.strerror}.") from error
+
+    def _hold(self, digest: str, data: Any, *, pledged: bool = False) -> None:
         import ray
 
         keeper = self._keeper()
-        if not ray.get(keeper.holds.remote(digest, self._driver)):
+        if pledged or not ray.get(keeper.holds.remote(digest, self._driver)):
             ray.get(keeper.hold.remote(digest, [ray.put(Buffer(data))], len(data), self._driver))
 
     def _keeper(self, *, make: bool = True) -> Any:

@@ -6,6 +6,7 @@
 3. A task that it has started is its own, and goes on when the driver leaves.
 4. What a driver has put into the object store goes with that driver. So the keeper puts it there itself as well: at once if it
    is small, and when a run begins if it is big, since that is one copy more.
+5. What is big can be pledged: a driver puts it there when a worker asks for it. Nodes with the driver's disk never do.
 
 This file is sent to the cluster by value (`register_pickle_by_value`), where nothing of ours is installed: the standard library and
 Ray alone, and no relative import.
@@ -31,6 +32,7 @@ _KEPT_BYTES = 2 * 1024 * 1024 * 1024
 _IN_USE_SECONDS = 600.0
 _ENDED_RUNS = 1000
 _GRACE_SECONDS = 5.0
+_PLEDGE_SECONDS = 300.0
 
 
 class Buffer:
@@ -45,11 +47,13 @@ class Buffer:
 
 @dataclass
 class _Held:
-    """Bytes in the object store. `driver` is the job that owns them; nothing once the keeper does."""
+    """Bytes in the object store. `driver` is the job that owns them, or has pledged them; nothing once the keeper does."""
 
-    reference: Any
     size: int
     driver: str
+    reference: Any = None
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    here: asyncio.Event = field(default_factory=asyncio.Event)
     used_at: float = field(default_factory=time.monotonic)
 
 
@@ -94,15 +98,32 @@ class Keeper:
 
     async def hold(self, digest: str, references: list[Any], size: int, driver: str) -> None:
         """Hold the bytes that a driver has put into the object store."""
-        self._held[digest] = _Held(references[0], size, driver)
+        held = self._held.setdefault(digest, _Held(size, driver))
+        held.reference, held.driver = references[0], driver
+        held.here.set()
         self._used(digest)
         if size <= _SMALL_BYTES:
             await self._take_over(digest)
 
+    async def pledge(self, digest: str, size: int, driver: str) -> None:
+        """Know that a driver puts these bytes into the object store when it hears that they are `wanted`."""
+        self._held[digest] = _Held(size, driver)
+
+    async def wanted(self, digest: str) -> None:
+        """Wait until a worker asks for bytes that are pledged."""
+        held = self._held.get(digest)
+        if held is not None:
+            await held.wanted.wait()
+
     async def held(self, digest: str) -> list[Any]:
-        """A reference to these bytes, in a list; none when they are not here."""
+        """A reference to these bytes, in a list, which is empty when they are not here, and do not come in some minutes."""
         held = self._held.get(digest)
         if held is None:
+            return []
+        held.wanted.set()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(held.here.wait(), _PLEDGE_SECONDS)
+        if not held.here.is_set():
             return []
         self._used(digest)
         return [held.reference]
@@ -186,7 +207,7 @@ class Keeper:
     async def _take_over(self, digest: str) -> None:
         """Put bytes of a driver into the object store as the keeper's own."""
         held = self._held.get(digest)
-        if held is not None and held.driver:
+        if held is not None and held.driver and held.here.is_set():
             held.reference = await asyncio.to_thread(_put_again, held.reference)
             held.driver = ""
 

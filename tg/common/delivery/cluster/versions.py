@@ -92,7 +92,7 @@ def installed(seal: str, file: str, fetch: Fetch) -> InstalledPackage:
     it has none, the package of this seal is trusted: the driver has judged it, and the node does what the driver says.
     """
     store, policy = Store(), Policy.configured()
-    folder = Loc.home / "cluster"
+    folder = Loc.cluster
     with storing("a package from the cluster cannot be kept", folder):
         make_private_folder(folder)
         with one_at_a_time(folder, seal):

@@ -249,9 +249,11 @@ class WheelReader:
             if _UNSAFE.search(name):
                 raise self.rejected(f"has a member that would leave its folder: {name!r}", member=name)
         places: dict[str, str] = {}
+        seen: set[str] = set()
         for name in sorted(files):
             folder = name.rpartition("/")[0]
-            while folder:
+            while folder and folder not in seen:
+                seen.add(folder)
                 if folder in files:
                     raise self.rejected(f"has a member that is a file and a folder: {folder!r}", member=folder)
                 folder = folder.rpartition("/")[0]
