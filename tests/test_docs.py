@@ -192,7 +192,7 @@ def test_the_examples_print_what_the_document_shows(
         cwd=project.folder,
         env=environment,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     printed = json.loads(answer.read_text("utf-8"))
     for (block, shown), output in zip(examples, printed, strict=True):
