@@ -12,8 +12,8 @@ import sys
 import time
 import zipfile
 
-NOT_DELIVERED = ("__pycache__", "page")
-"""Folders that delivery leaves out; the second is that of the server, which a `.deliveryignore` names."""
+NOT_DELIVERED = ("__pycache__", "cli", "page")
+"""Folders that delivery leaves out: the command, and the pages of the server and of inspecting, which a `.deliveryignore` names."""
 
 
 def main(folder: str, project: str, *portions: str) -> None:

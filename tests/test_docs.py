@@ -46,10 +46,11 @@ VARYING = {
     r"(?<=numpy |umpy==)\d+(?:\.\d+)+": "VERSION",
     r'"built_with": "[0-9.]+[^"]*"': '"built_with": "PYTHON"',
     r".* INFO: (?:Looking for the base image|Installing \d+ distributions) .*, which (?:is|are) then kept\n": "",  # the first time
+    r"(?m)^.*: (?:.* so far|.* left|done.* in \d+ s)\n": "",  # what has taken a second
     r"\(\d+\.\d [KM]iB\)": "(SIZE)",
     r"(?<=__1_0_0-)(?:[0-9a-f]{8}|ID)\b": "ID",
 }
-ON_ONE_PYTHON = [REPOSITORY / "docs" / name for name in ("index.md", "concepts", "places", "moving")]
+ON_ONE_PYTHON = [REPOSITORY / "docs" / name for name in ("index.md", "notebooks.md", "concepts", "places", "moving")]
 """Pages that show what is told of every Python elsewhere: they are run on 3.11 alone."""
 
 CELLS = """

@@ -52,7 +52,7 @@ def test_a_detached_run_is_found_by_its_id_and_cancelled(tg: Command, tmp_path: 
     assert "INFO: Loading job" in tg("logs", **home).stdout
     assert "was cancelled" in tg("result", exit_code=3, **home).stderr
     assert tg("runs", **home).stdout.splitlines()[1].startswith("cancelled  ")
-    assert tg("runs", "--prune", **home).stdout == "1 runs are removed\n"
+    assert tg("runs", "--prune", **home).stdout == "1 run is removed\n"
     assert f"process knows no run {run}. `tg runs` lists" in tg("logs", run, exit_code=1, **home).stderr
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 TOKEN = "0123456789abcdef" * 4
+TRIES = 3
+"""A node that is not up in 30 seconds, as on a busy machine, is an error of Ray."""
 
 
 class RayNodes:
@@ -27,7 +29,6 @@ class RayNodes:
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process
         self.folder = folder
-        self.nodes = 0
         self.address = str(self._answer())
 
     def add(self) -> str:
@@ -58,35 +59,53 @@ class RayNodes:
 @contextmanager
 def ray_nodes(folder: Path, *, nodes: int = 3, cpus: int = 1, object_store_mib: int = 100) -> Iterator[RayNodes]:
     """A cluster that asks for a token, for as long as this is entered."""
-    quick = folder / "quick"
-    quick.mkdir()
-    # What checks URIs for jsonschema is installed here with other tools, and takes 2.5 seconds in each process of Ray.
-    (quick / "rfc3987_syntax.py").write_text('raise ImportError("not here")\n', "utf-8")
     arguments = [str(folder), str(nodes), str(cpus), str(object_store_mib)]
     kept = {name: value for name, value in os.environ.items() if name not in ("TG_HOME", "PYTHONDONTWRITEBYTECODE")}
-    environment = {**kept, **ray_environment(), "PYTHONPATH": str(quick)}
-    with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, __file__, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            cwd=folder,
-            env=environment,
-        )
-    try:
-        yield RayNodes(process, folder)
-    finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
+    environment = {**kept, **ray_environment(), "PYTHONPATH": quick_start(folder)}
+    for attempt in range(TRIES):
+        with (folder / "errors").open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, __file__, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=folder,
+                env=environment,
+            )
         try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+            started = RayNodes(process, folder)
+        except AssertionError:
+            _end(process)
+            if attempt + 1 == TRIES:
+                raise
+            continue
+        try:
+            yield started
+        finally:
+            _end(process)
+        return
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """It ends with its standard input, and all of Ray with it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def quick_start(folder: Path) -> str:
+    """A folder for the path of Ray's processes: what checks URIs for jsonschema, installed here with other tools, takes them 2.5 seconds."""
+    quick = folder / "quick"
+    quick.mkdir()
+    (quick / "rfc3987_syntax.py").write_text('raise ImportError("not here")\n', "utf-8")
+    return str(quick)
 
 
 def ray_environment() -> dict[str, str]:

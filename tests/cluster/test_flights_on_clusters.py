@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cluster.ray_nodes import quick_start
 from projects import REPOSITORY
 
 FLIGHTS = REPOSITORY / "examples/flights"
@@ -19,7 +20,7 @@ def test_two_versions_make_features_by_day_as_one_process_does(where: str, tmp_p
     done = subprocess.run(
         [sys.executable, "cluster.py", where, "12"],
         cwd=FLIGHTS,
-        env={**os.environ, "TG_HOME": str(tmp_path / "home")},
+        env={**os.environ, "TG_HOME": str(tmp_path / "home"), "PYTHONPATH": quick_start(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import socket
@@ -47,6 +48,27 @@ def test_a_job_runs_on_a_worker_and_its_log_and_result_come_back(on_ray: RayExec
     assert [line.partition(": ")[2] for line in run.logs() if "item" in line] == ["item 1"]
     assert run.result() == 2
     assert run.state == "succeeded"
+
+
+def test_the_command_runs_it_there(nodes: RayNodes, cluster_project: Project) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tg.common.cli",
+        "run",
+        "tg.many.job:Job",
+        "--no-check",
+        "--json",
+        "--in",
+        "ray://auto",
+    ]
+    environment = {**cluster_project.environment(), "RAY_ADDRESS": nodes.address}
+    done = subprocess.run(
+        command, cwd=cluster_project.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["result"] == 2
+    assert "INFO: item 1" in done.stderr
 
 
 def test_versions_are_loaded_into_the_same_workers_beside_each_other(

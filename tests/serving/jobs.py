@@ -28,6 +28,16 @@ class Versioned:
         return {"version": self.version, "value": value}
 
 
+class Waiting(Versioned):
+    """Answers when a file is there."""
+
+    def run(self, file: str = "") -> str:
+        print("waiting", flush=True)
+        while file and not os.path.exists(file):
+            time.sleep(0.01)
+        return self.version
+
+
 class Slow(Versioned):
     """Takes its time to warm up."""
 

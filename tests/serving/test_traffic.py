@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import requests
 from serving.servers import Packages, RunningServer, alive, until
+
+Start = Callable[..., RunningServer]
 
 
 def versioned(packages: Packages, name: str, version: str) -> Any:
@@ -155,17 +159,19 @@ def test_traffic_that_cannot_be_leaves_nothing_loaded_for_it(server: RunningServ
     assert server.ask("half").json()["version"] == "6"
 
 
-def test_a_request_ends_on_the_version_that_it_began_with(server: RunningServer, packages: Packages) -> None:
-    server.deployed(versioned(packages, "flight", "1"))
+def test_a_request_ends_on_the_version_that_it_began_with(start: Start, packages: Packages, tmp_path: Path) -> None:
+    server = start()  # of its own, which gives requests more time than the shared one
+    server.deployed(packages.make("flight", "1", "Waiting('1')"))
+    landed = tmp_path / "landed"
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(server.ask, "flight", {"seconds": 1.5})
-        until(lambda: server.states("flight") == {"1": "ready"})
+        asked = pool.submit(server.ask, "flight", {"file": str(landed)})
+        until(lambda: server.logged(message="waiting", version="1"))
         for version in ("2", "3"):  # the first is pushed out meanwhile
-            server.deployed(versioned(packages, "flight", version))
-        assert not asked.done()
+            server.deployed(packages.make("flight", version, f"Waiting({version!r})"))
         assert server.states("flight")["1"] == "draining"
-        assert answering(server, "flight") == {"3": 1}
-        assert asked.result().json()["version"] == "1"
+        assert server.ask("flight").json() == "3"
+        landed.touch()
+        assert asked.result().json() == "1"
     until(lambda: server.states("flight")["1"] == "unloaded")
 
 

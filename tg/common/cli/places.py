@@ -121,7 +121,9 @@ def executor_of(place: str, options: Namespace) -> Any:
 
         return AttachedExecutor(propagate=values["propagate"] or (), policy=policy)
     if kind == "cluster":
-        return _cluster(place, options, policy)
+        from ..delivery.cluster.addresses import executor_at
+
+        return executor_at(place, policy=policy, environment=getattr(options, "environment", None) or "workers")
     common = {
         "propagate": values["propagate"] or (),
         "inputs": dict(values["input"] or ()),
@@ -171,22 +173,10 @@ def _kind(place: str) -> str:
     scheme = place.partition("://")[0] if "://" in place else ""
     if scheme in ("ssh", "unix", "tcp", "npipe"):
         return "docker"
-    if scheme in ("ray", "dask"):
+    if scheme in ("ray", "dask", "dask+tls"):
         return "cluster"
     hint = f" For a server: ssh://{place}." if "@" in place or "." in place else ""
     raise InvalidName(f"there is no place {place!r} to run. There are {PLACES}.{hint}", given=place)
-
-
-def _cluster(place: str, options: Namespace, policy: Any) -> Any:
-    scheme, _, address = place.partition("://")
-    settings = {"policy": policy, "environment": getattr(options, "environment", None) or "workers"}
-    if scheme == "dask":
-        from ..delivery.cluster.dask_executor import DaskExecutor
-
-        return DaskExecutor(f"tcp://{address}", **settings)
-    from ..delivery.cluster.ray_executor import RayExecutor
-
-    return RayExecutor("auto" if address == "auto" else place, **settings)
 
 
 def _pair(text: str) -> tuple[str, str]:

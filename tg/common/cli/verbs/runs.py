@@ -100,7 +100,11 @@ def _runs(options: Namespace) -> int:
         )
     if options.prune:
         removed = executor.prune()
-        print(json.dumps(removed) if options.json else f"{len(removed)} runs are removed")
+        print(
+            json.dumps(removed)
+            if options.json
+            else f"{len(removed)} run{' is' if len(removed) == 1 else 's are'} removed"
+        )
         return 0
     found = [_facts(run) for run in executor.runs()]
     if options.json:

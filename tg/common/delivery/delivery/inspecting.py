@@ -183,7 +183,7 @@ class PackageReport:
             ("dependencies", facts.requirements() or "none"),
             ("locked for", self.locks),
             ("resources", [f"{one.key} ({size_of(one.size + sum(one.buffers))})" for one in self.resources]),
-            ("source", f"{len(self.files)} files in all"),
+            ("holds", f"{len(self.files)} files"),
             ("marked", self.marked),
         ]
         return card("package", f"{facts.uid.name} {facts.uid.version}", shown)

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .run_card import run_card
 
 if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
     from .run import Run
 
 __all__ = ["watch"]
@@ -28,8 +29,9 @@ _REDRAW_SECONDS = 0.1
 _CLOCK_SECONDS = 1.0
 
 
-def watch(run: Run) -> Any:
-    """Show the log of a run while it runs, and return its result: `watch(executor.start(packaging))`.
+def watch(run: Run, kind: type[Kind] | None = None) -> Kind:
+    """Show the log of a run while it runs, and return its result: `watch(executor.start(packaging))`. `kind` is the type
+    that the result is to be of.
 
     Raises what `run.result()` raises. Who interrupts it (Ctrl-C, the stop button of a notebook) stops watching: the run goes on,
     and can be watched again, or ended with `run.cancel()`.
@@ -40,7 +42,7 @@ def watch(run: Run) -> Any:
         for line in run.logs():
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-    return run.result()
+    return run.result(kind)
 
 
 def _is_notebook() -> bool:

@@ -32,6 +32,9 @@ _STYLE = (
     ".tg-card i.running{background:#3b82f6}.tg-card i.succeeded{background:#22a355}.tg-card i.failed{background:#e5484d}"
 )
 
+_LEFT = 'style="text-align:left"'
+"""Stays where the styles above are taken out."""
+
 
 def card(
     kind: str, title: str, facts: Iterable[tuple[str, object]], *, state: str = "", lines: Iterable[str] = ()
@@ -43,7 +46,7 @@ def card(
     """
     shown = f'<i class="{html.escape(state)}"></i>{html.escape(state)}' if state else ""
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{_cell(value)}</td></tr>"
+        f"<tr><th {_LEFT}>{html.escape(name)}</th><td {_LEFT}>{_cell(value)}</td></tr>"
         for name, value in facts
         if value is not None and value != "" and value != () and value != []
     )
