@@ -19,7 +19,10 @@ from tg.common.delivery.cluster.dask_executor import DaskExecutor
 from tg.common.delivery.runtime.errors import ClusterProblem, DependencyProblem
 from tg.common.delivery.trust import Policy
 
-pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the cluster is started by Python 3.11 alone")
+pytestmark = [
+    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the cluster is started by Python 3.11 alone"),
+    pytest.mark.xdist_group("dask"),  # they share one cluster
+]
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,20 @@ import io
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..runtime.card import card
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
+from ..runtime.kinds import of_kind
 from .answer import Answer
 from .batches import Batch, Batches
 from .cluster_run import RunFacts
 from .engine import Engine, TaskLost, Ticket
 from .progress_bar import ProgressBar
 from .run_log import RunLog
+
+if TYPE_CHECKING:
+    from ..runtime.kinds import Kind
 
 __all__ = ["MapRun", "Outcome"]
 
@@ -113,6 +117,11 @@ class MapRun:
         """`running`, `succeeded`, `failed` or `cancelled`; it is running until all results were taken."""
         return self._state
 
+    @property
+    def exit_code(self) -> int | None:
+        """0 when all items have a result, 1 when some have none, 143 when it was cancelled; `None` while it runs."""
+        return {"running": None, "succeeded": 0, "failed": 1, "cancelled": 143}[self._state]
+
     def outcomes(self) -> Iterator[Outcome]:
         """What came of each item, in order, failures among the others; from the first on whose outcome was not yet taken.
 
@@ -130,10 +139,10 @@ class MapRun:
         for outcome in self.outcomes():
             yield outcome.result()
 
-    def result(self) -> list[Any]:
+    def result(self, kind: type[Kind] | None = None) -> Kind:
         """All results, as a list. Raises `ItemFailed` for the first that failed, when all others have come."""
         outcomes = list(self.outcomes())
-        return [outcome.result() for outcome in outcomes]
+        return of_kind([outcome.result() for outcome in outcomes], kind, f"the result of {self._order.module_name}")
 
     def wait(self) -> int:
         """Wait for the end, and return 0, or 1 when items failed. The outcomes are kept in memory."""
