@@ -64,11 +64,15 @@ class RayEngine:
         """
         import ray
 
-        if parcel.size < _BIG_BYTES:
+        keeper = self._keeper()
+        lacking = ray.get(keeper.lacks.remote([parcel.seal, self._archive.digest], self._driver))
+        if self._archive.digest in lacking:  # the keeper was started anew
+            self._hold(self._archive.digest, self._archive.data)
+        if parcel.seal in lacking and parcel.size < _BIG_BYTES:
             self._put(parcel.seal, parcel.file)
-        elif not ray.get(self._keeper().holds.remote(parcel.seal, self._driver)):
-            ray.get(self._keeper().pledge.remote(parcel.seal, parcel.size, self._driver))
-            self._pledges[self._keeper().wanted.remote(parcel.seal)] = parcel.seal, parcel.file
+        elif parcel.seal in lacking:
+            ray.get(keeper.pledge.remote(parcel.seal, parcel.size, self._driver))
+            self._pledges[keeper.wanted.remote(parcel.seal)] = parcel.seal, parcel.file
 
     def slots(self) -> int:
         """As many as the resources of all nodes are enough for."""
@@ -221,21 +225,19 @@ class RayEngine:
         """Put a file into the object store that was pledged, unless another thread has."""
         seal, file = self._pledges.pop(asked, (None, None))
         if seal is not None and file is not None:
-            self._put(seal, file, pledged=True)
+            self._put(seal, file)
 
-    def _put(self, seal: str, path: Path, *, pledged: bool = False) -> None:
+    def _put(self, seal: str, path: Path) -> None:
         try:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                self._hold(seal, data, pledged=pledged)
+                self._hold(seal, data)
         except OSError as error:
             raise self._problem(f"{path} cannot be brought to {self.name}: {error.strerror}.") from error
 
-    def _hold(self, digest: str, data: Any, *, pledged: bool = False) -> None:
+    def _hold(self, digest: str, data: Any) -> None:
         import ray
 
-        keeper = self._keeper()
-        if pledged or not ray.get(keeper.holds.remote(digest, self._driver)):
-            ray.get(keeper.hold.remote(digest, [ray.put(Buffer(data))], len(data), self._driver))
+        ray.get(self._keeper().hold.remote(digest, [ray.put(Buffer(data))], len(data), self._driver))
 
     def _keeper(self, *, make: bool = True) -> Any:
         """The keeper of the cluster, started where there is none; each delivery is brought to it once for each driver."""
@@ -265,7 +267,8 @@ class RayEngine:
                 )
                 .remote()
             )
-        self._hold(self._archive.digest, self._archive.data)
+        if ray.get(self._found.lacks.remote([self._archive.digest], self._driver)):
+            self._hold(self._archive.digest, self._archive.data)
         return self._found
 
     def _function(self, name: str) -> Any:
@@ -294,17 +297,21 @@ class RayEngine:
             raise self._problem(f"the keeper of {self.name} has ended, and with it what it kept: {came}")
         if not came:
             raise self._problem(f"{self.name} keeps nothing of this run any more. Start it again.")
-        return self._come(came[0])
+        return self._come(came[0], is_kept=True)
 
-    def _come(self, reference: Any) -> bytes | TaskLost:
+    def _come(self, reference: Any, *, is_kept: bool = False) -> bytes | TaskLost:
         import ray
         from ray.exceptions import RayError, TaskCancelledError
 
         try:
             value: bytes = ray.get(reference)
             return value
-        except TaskCancelledError:
-            return Answer(given_up=True).to_bytes()
+        except TaskCancelledError as error:
+            if is_kept:
+                return Answer(given_up=True).to_bytes()
+            return TaskLost(
+                str(error).partition("\n")[0]
+            )  # nobody waits for one of ours that was cancelled: meant was another
         except RayError as error:
             if _is_ours(error):
                 raise self._problem(str(error)) from error
