@@ -152,17 +152,20 @@ class RayEngine:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while waiting and not ended:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            several, moment = max(1, len(waiting) // 4), _MOMENT_SECONDS if left is None else min(left, _MOMENT_SECONDS)
             watched = [*waiting, *self._pledges]
             # Several that come one shortly after the other are one round of the driver.
-            ended = ray.wait(watched, num_returns=several, timeout=moment)[0] or ray.wait(watched, timeout=left)[0]
+            several = len(watched) if left == 0 else max(1, len(waiting) // 4)
+            moment = _MOMENT_SECONDS if left is None else min(left, _MOMENT_SECONDS)
+            ended, _ = ray.wait(watched, num_returns=several, timeout=moment)
+            if not ended and left != 0:
+                ended, _ = ray.wait(watched, timeout=left)
             if not ended:
                 return {}
             for asked in [one for one in ended if one in self._pledges or one not in tickets]:
                 ended.remove(asked)
                 self._fulfil(asked)
         others = [one for one in waiting if one not in ended]
-        if others:
+        if others and timeout_seconds != 0:
             ended += ray.wait(others, num_returns=len(others), timeout=0)[0]
         try:
             came = dict(zip(ended, ray.get(ended), strict=True))
