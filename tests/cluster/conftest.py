@@ -14,7 +14,7 @@ from tg.common.delivery.trust import Policy
 
 JOB = """
     import os
-    import threading
+    import sys
     import time
     from pathlib import Path
 
@@ -54,6 +54,9 @@ JOB = """
             if item % 20 == 0:
                 time.sleep(0.02)
             return item, os.getpid(), os.environ.get("TG_HOME")
+
+        def prefix(self, item):
+            return sys.prefix
 
         def when(self, item):
             return time.time_ns()

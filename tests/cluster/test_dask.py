@@ -191,6 +191,13 @@ def test_what_workers_lack_is_told_by_worker(executor: DaskExecutor, cluster_pro
     ]
 
 
+def test_an_environment_of_its_own_is_on_the_node(nodes: DaskNodes, package: Path) -> None:
+    with DaskExecutor(nodes.address, environment="isolated", policy=Policy.any()) as executor:
+        prefixes = set(executor.map(package, range(4), method="prefix", batch_size=1).result())
+    [prefix] = prefixes
+    assert Path(prefix).parent == nodes.home("first") / "environments"
+
+
 def test_nobody_at_an_address_is_told() -> None:
     with pytest.raises(ClusterProblem, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1"):
         DaskExecutor("tcp://127.0.0.1:1", connect_seconds=0.5)

@@ -184,6 +184,15 @@ def test_items_are_taken_as_their_results_are(on_ray: RayExecutor, package: Path
     assert run.state == "cancelled"
 
 
+def test_a_keeper_that_ends_is_started_anew(on_ray: RayExecutor, cluster_project: Project) -> None:
+    import ray
+
+    ray.kill(ray.get_actor("tg-keeper-1", namespace="tg"), no_restart=False)
+    with of_this_process_alone(cluster_project.deliver("anew", "1", job="tg.many.job:Job()")) as package:
+        assert on_ray.map(package, range(30)).result() == [2 * item for item in range(30)]
+        assert on_ray.start(package).result() == 2
+
+
 def test_what_nodes_lack_is_told_before_anything_runs(on_ray: RayExecutor, cluster_project: Project) -> None:
     settings = 'packaging.dependencies = (DependencyList("more", ["nowhere-to-be-found>=2"]),)'
     package = cluster_project.deliver("lacking", "1", job="tg.many.job:Job()", settings=settings)

@@ -1,7 +1,7 @@
 """Batches: how items are put together into tasks, and how many of these are under way.
 
 1. Items are taken from where they come from only when there is room for them: what is under way, and what has come back and is not
-   yet taken, is bounded. So a map over any number of items needs the memory of some dozen batches.
+   yet taken, is bounded. So a map over any number of items needs the memory of some hundred batches.
 2. Without a size that is given, batches grow from one item on until one takes a tenth of a second: that is much more than a
    task costs, and short enough that a lost one costs little.
 """

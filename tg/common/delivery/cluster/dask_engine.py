@@ -24,6 +24,8 @@ from .remote import Remote
 __all__ = ["DaskEngine"]
 
 _SLOTS_SECONDS = 1.0
+_MANY = 16
+_TOGETHER_SECONDS = 0.02
 
 
 class DaskEngine:
@@ -104,17 +106,19 @@ class DaskEngine:
 
     def wait(self, tickets: Collection[Ticket], timeout_seconds: float | None = None) -> dict[Ticket, bytes | TaskLost]:
         """What has ended meanwhile is gathered in one."""
-        ended: list[str] = []
 
-        def some_have() -> bool:
-            ended.extend(key for key in self._ended if key in tickets)
-            return bool(ended) or not tickets
+        def ended() -> list[str]:
+            return [key for key in self._ended if key in tickets]
 
         with self._changed:
-            self._changed.wait_for(some_have, timeout_seconds)
-            self._ended.difference_update(ended)
-            futures = {key: self._futures.pop(key) for key in ended}
-        return self._gathered(futures)
+            self._changed.wait_for(lambda: not tickets or bool(ended()), timeout_seconds)
+            # What it costs to gather is much the same for one and for many.
+            if timeout_seconds is None and len(tickets) >= _MANY:
+                self._changed.wait_for(lambda: 4 * len(ended()) >= len(tickets), _TOGETHER_SECONDS)
+            gathered = ended()
+            self._ended.difference_update(gathered)
+            futures = {key: self._futures.pop(key) for key in gathered}
+        return self._gathered(futures) if futures else {}
 
     def said(self, run_id: str, ticket: Ticket, position: int) -> str:
         """The worker that has the task is asked."""

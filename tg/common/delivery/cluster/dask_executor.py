@@ -56,6 +56,10 @@ class DaskExecutor(ClusterExecutor):
                 "Dask is not installed here. pip install 'training-grounds-delivery[dask]'", cluster=str(cluster)
             ) from error
         if isinstance(cluster, Client):
+            if cluster.asynchronous:
+                raise TypeError(
+                    "the client is asynchronous. Give the executor the scheduler's address, or a client that is not."
+                )
             return cluster
         try:
             self._own = Client(cluster, set_as_default=False, timeout=self._connect_seconds)

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["MapRun", "Outcome"]
 
-_UNDER_WAY = 8
-"""Batches that are submitted, for each task that the cluster runs at a time: it is never to wait for us."""
+_FEWEST, _MOST = 8, 48
+"""Batches that are submitted, for each task that the cluster runs at a time, so that it never waits for us: as many as keep it at work
+for a quarter of a second, within these bounds; and fewer, but two, where those would have more than 32 MiB together."""
 
-_OUTSTANDING = 24
-"""The same, with those that are done and whose results nobody has taken."""
+_AHEAD_SECONDS = 0.25
+_AHEAD_BYTES = 32 * 1024 * 1024
+
+_OUTSTANDING = 3
+"""The same with those that are done and whose results nobody has taken: so many times as many."""
 
 _LOOK_EVERY = 64
 
@@ -51,7 +55,7 @@ class Outcome:
 class MapRun:
     """The job of a package at work on many items. Results come in the order of the items, each once.
 
-    It goes forward while its results are taken: then items are taken, at most some dozen batches ahead. `wait` and `result`
+    It goes forward while its results are taken: then items are taken, at most some hundred batches ahead. `wait` and `result`
     take all. A context manager, and an iterable of results; leaving it, or `cancel`, ends what is under way. One that was
     detached is wholly on the cluster, and goes on until it is cancelled; what came of it is kept there until all was taken.
     """
@@ -83,6 +87,7 @@ class MapRun:
         """Items that were lost, each to be tried once more when nothing else is under way: another may have been the reason."""
         self._alone: Batch | None = None
         self._given = 0
+        self._ahead = _FEWEST
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
         self._kept: deque[Outcome] = deque()
@@ -198,11 +203,11 @@ class MapRun:
         """Submit as many batches as there is room for."""
         if self._alone is not None or (self._batches.is_exhausted and not self._again):
             return
-        slots = self._engine.slots()
+        room = self._engine.slots() * self._ahead
         new, self._again = self._again, []
         while (
-            len(self._under_way) + len(new) < _UNDER_WAY * slots
-            and self._batches.taken - self._given < _OUTSTANDING * slots * self._batches.size
+            len(self._under_way) + len(new) < room
+            and self._batches.taken - self._given < _OUTSTANDING * room * self._batches.size
         ):
             batch = self._batches.next()
             if batch is None:
@@ -253,6 +258,9 @@ class MapRun:
             self._divide(batch, answer.undone)
             return
         self._batches.took(batch, answer.seconds)
+        by_bytes = _AHEAD_BYTES // max(1, len(batch.data) + len(answer.results))
+        by_time = int(_AHEAD_SECONDS / max(answer.seconds, 1e-6))
+        self._ahead = max(2, min(by_bytes, max(_FEWEST, min(_MOST, by_time))))
         results = iter(self._reader.read(io.BytesIO(answer.results)))
         logs: dict[int, str] = {}
         for place, text in answer.logs:

@@ -64,11 +64,15 @@ class RayEngine:
         """
         import ray
 
-        if parcel.size < _BIG_BYTES:
+        keeper = self._keeper()
+        lacking = ray.get(keeper.lacks.remote([parcel.seal, self._archive.digest], self._driver))
+        if self._archive.digest in lacking:  # the keeper was started anew
+            self._hold(self._archive.digest, self._archive.data)
+        if parcel.seal in lacking and parcel.size < _BIG_BYTES:
             self._put(parcel.seal, parcel.file)
-        elif not ray.get(self._keeper().holds.remote(parcel.seal, self._driver)):
-            ray.get(self._keeper().pledge.remote(parcel.seal, parcel.size, self._driver))
-            self._pledges[self._keeper().wanted.remote(parcel.seal)] = parcel.seal, parcel.file
+        elif parcel.seal in lacking:
+            ray.get(keeper.pledge.remote(parcel.seal, parcel.size, self._driver))
+            self._pledges[keeper.wanted.remote(parcel.seal)] = parcel.seal, parcel.file
 
     def slots(self) -> int:
         """As many as the resources of all nodes are enough for."""
@@ -148,17 +152,20 @@ class RayEngine:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while waiting and not ended:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            several, moment = max(1, len(waiting) // 4), _MOMENT_SECONDS if left is None else min(left, _MOMENT_SECONDS)
             watched = [*waiting, *self._pledges]
             # Several that come one shortly after the other are one round of the driver.
-            ended = ray.wait(watched, num_returns=several, timeout=moment)[0] or ray.wait(watched, timeout=left)[0]
+            several = len(watched) if left == 0 else max(1, len(waiting) // 4)
+            moment = _MOMENT_SECONDS if left is None else min(left, _MOMENT_SECONDS)
+            ended, _ = ray.wait(watched, num_returns=several, timeout=moment)
+            if not ended and left != 0:
+                ended, _ = ray.wait(watched, timeout=left)
             if not ended:
                 return {}
             for asked in [one for one in ended if one in self._pledges or one not in tickets]:
                 ended.remove(asked)
                 self._fulfil(asked)
         others = [one for one in waiting if one not in ended]
-        if others:
+        if others and timeout_seconds != 0:
             ended += ray.wait(others, num_returns=len(others), timeout=0)[0]
         try:
             came = dict(zip(ended, ray.get(ended), strict=True))
@@ -221,21 +228,19 @@ class RayEngine:
         """Put a file into the object store that was pledged, unless another thread has."""
         seal, file = self._pledges.pop(asked, (None, None))
         if seal is not None and file is not None:
-            self._put(seal, file, pledged=True)
+            self._put(seal, file)
 
-    def _put(self, seal: str, path: Path, *, pledged: bool = False) -> None:
+    def _put(self, seal: str, path: Path) -> None:
         try:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                self._hold(seal, data, pledged=pledged)
+                self._hold(seal, data)
         except OSError as error:
             raise self._problem(f"{path} cannot be brought to {self.name}: {error.strerror}.") from error
 
-    def _hold(self, digest: str, data: Any, *, pledged: bool = False) -> None:
+    def _hold(self, digest: str, data: Any) -> None:
         import ray
 
-        keeper = self._keeper()
-        if pledged or not ray.get(keeper.holds.remote(digest, self._driver)):
-            ray.get(keeper.hold.remote(digest, [ray.put(Buffer(data))], len(data), self._driver))
+        ray.get(self._keeper().hold.remote(digest, [ray.put(Buffer(data))], len(data), self._driver))
 
     def _keeper(self, *, make: bool = True) -> Any:
         """The keeper of the cluster, started where there is none; each delivery is brought to it once for each driver."""
@@ -265,7 +270,8 @@ class RayEngine:
                 )
                 .remote()
             )
-        self._hold(self._archive.digest, self._archive.data)
+        if ray.get(self._found.lacks.remote([self._archive.digest], self._driver)):
+            self._hold(self._archive.digest, self._archive.data)
         return self._found
 
     def _function(self, name: str) -> Any:
@@ -294,17 +300,21 @@ class RayEngine:
             raise self._problem(f"the keeper of {self.name} has ended, and with it what it kept: {came}")
         if not came:
             raise self._problem(f"{self.name} keeps nothing of this run any more. Start it again.")
-        return self._come(came[0])
+        return self._come(came[0], is_kept=True)
 
-    def _come(self, reference: Any) -> bytes | TaskLost:
+    def _come(self, reference: Any, *, is_kept: bool = False) -> bytes | TaskLost:
         import ray
         from ray.exceptions import RayError, TaskCancelledError
 
         try:
             value: bytes = ray.get(reference)
             return value
-        except TaskCancelledError:
-            return Answer(given_up=True).to_bytes()
+        except TaskCancelledError as error:
+            if is_kept:
+                return Answer(given_up=True).to_bytes()
+            return TaskLost(
+                str(error).partition("\n")[0]
+            )  # nobody waits for one of ours that was cancelled: meant was another
         except RayError as error:
             if _is_ours(error):
                 raise self._problem(str(error)) from error

@@ -88,13 +88,12 @@ class Keeper:
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._background: set[Any] = set()
 
-    async def holds(self, digest: str, driver: str) -> bool:
-        """Whether these bytes are here, and stay as long as this driver does."""
-        held = self._held.get(digest)
-        if held is None:
-            return False
-        self._used(digest)
-        return held.driver in ("", driver)
+    async def lacks(self, digests: list[str], driver: str) -> list[str]:
+        """Which of these bytes are not here, or do not stay as long as this driver does."""
+        here = {digest for digest in digests if digest in self._held and self._held[digest].driver in ("", driver)}
+        for digest in here:
+            self._used(digest)
+        return [digest for digest in digests if digest not in here]
 
     async def hold(self, digest: str, references: list[Any], size: int, driver: str) -> None:
         """Hold the bytes that a driver has put into the object store."""
