@@ -64,7 +64,7 @@ def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_g
 ) -> None:
     workers = executor.engine.client.nthreads
     copied = Path(shutil.copy(package, memory_disk))
-    run = executor.map(copied, range(10_000), method="here", batch_size=20)
+    run = executor.map(copied, range(10_000), method="here", batch_size=5)
     results, homes = [], set()
     to_come = ["a worker is killed", "a node is added", "it works", "it is removed", "another one works"]
     for item, pid, home in run:
