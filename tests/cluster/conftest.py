@@ -44,6 +44,10 @@ JOB = """
                 os._exit(1)
             return item
 
+        def late(self, item):
+            time.sleep(2)
+            return item, os.getpid()
+
         def unpicklable(self, item):
             return (lambda: item) if item == 3 else item
 

@@ -103,6 +103,20 @@ def test_an_item_that_ends_its_worker_fails_alone(executor: DaskExecutor, packag
     assert run.failures[1].error_type == "WorkerEnded"
 
 
+def test_a_result_that_is_lost_with_its_worker_is_made_again(executor: DaskExecutor, package: Path) -> None:
+    run = executor.map(package, [1], method="late", batch_size=1)
+    (future,) = executor.engine._futures.values()  # type: ignore[attr-defined]
+    until(lambda: future.status == "finished")
+    client = executor.engine.client  # type: ignore[attr-defined]
+    ((holder,),) = client.who_has([future]).values()
+    client.run(
+        os.kill, client.run(os.getpid, workers=[holder])[holder], signal.SIGKILL, workers=[holder], on_error="return"
+    )
+    until(lambda: future.status == "lost")
+    ((item, _process),) = run.result()
+    assert item == 1
+
+
 def test_equal_arguments_are_not_taken_from_an_earlier_run(executor: DaskExecutor, package: Path) -> None:
     first, second = (executor.map(package, [1, 1], method="when", batch_size=1).result() for _ in range(2))
     assert len({*first, *second}) == 4

@@ -24,6 +24,8 @@ from .remote import Remote
 __all__ = ["DaskEngine"]
 
 _SLOTS_SECONDS = 1.0
+_LOST_SECONDS = 0.1
+"""A callback for one that is lost would be called at once: so it is looked at now and then until it is there again."""
 _MANY = 16
 _TOGETHER_SECONDS = 0.02
 
@@ -106,6 +108,15 @@ class DaskEngine:
 
     def wait(self, tickets: Collection[Ticket], timeout_seconds: float | None = None) -> dict[Ticket, bytes | TaskLost]:
         """What has ended meanwhile is gathered in one."""
+        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            came = self._gathered(self._ended_of(tickets, left))
+            if came or not tickets or left == 0:
+                return came
+
+    def _ended_of(self, tickets: Collection[Ticket], timeout_seconds: float | None) -> dict[str, Any]:
+        """The futures of those that have ended; one at least, unless the time is over first."""
 
         def ended() -> list[str]:
             return [key for key in self._ended if key in tickets]
@@ -117,8 +128,7 @@ class DaskEngine:
                 self._changed.wait_for(lambda: 4 * len(ended()) >= len(tickets), _TOGETHER_SECONDS)
             gathered = ended()
             self._ended.difference_update(gathered)
-            futures = {key: self._futures.pop(key) for key in gathered}
-        return self._gathered(futures) if futures else {}
+            return {key: self._futures.pop(key) for key in gathered}
 
     def said(self, run_id: str, ticket: Ticket, position: int) -> str:
         """The worker that has the task is asked."""
@@ -195,6 +205,13 @@ class DaskEngine:
             future.add_done_callback(self._has_ended)
         return [future.key for future in futures]
 
+    def _look_again(self, future: Any) -> None:
+        with self._changed:
+            self._futures[future.key] = future
+        looking = threading.Timer(_LOST_SECONDS, self._has_ended, [future])
+        looking.daemon = True
+        looking.start()
+
     def _has_ended(self, future: Any) -> None:
         with self._changed:
             if future.key in self._futures:
@@ -207,12 +224,16 @@ class DaskEngine:
         for key, future in futures.items():
             if future.status == "error":
                 came[key] = TaskLost(str(future.exception()))
-            elif future.status in ("cancelled", "lost"):
+            elif future.status == "lost":  # its result, with the worker that had it; Dask does it again by itself
+                self._look_again(future)
+            elif future.status == "cancelled":
                 raise self._problem(
                     f"{self.name} has dropped what it was given, as when it was started anew, or the connection broke. Start the run again."
                 )
             else:
                 good[key] = future
+        if not good:
+            return came
         try:
             came.update(zip(good, self.client.gather(list(good.values())), strict=True))
         except Exception:  # noqa: BLE001 one of them was lost with its worker, done again, and given up then
