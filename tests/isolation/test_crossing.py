@@ -124,23 +124,23 @@ def test_a_structure_keeps_its_form(job: Any) -> None:
 
 
 def test_classes_of_a_dependency_that_is_not_here_are_proxies(isolate: Isolate) -> None:
-    assert importlib.util.find_spec("toolz") is None
+    assert importlib.util.find_spec("boltons") is None
     job = isolate(
         """
         class Job:
             made = 0
             def run(self):
-                import toolz        # which is where the package lands, and not here
+                from boltons import funcutils, mathutils        # which are where the package lands, and not here
                 self.made += 1
-                return [toolz.curry(max)(3), self.made], toolz.curry, toolz.functoolz
+                return [funcutils.InstancePartial(max, 3), self.made], funcutils.InstancePartial, mathutils
         """,
-        requirements=("toolz",),
+        requirements=("boltons",),
     ).load_resource("job")
     for number in (1, 2):
         [largest, made], kind, module = job.run()
         assert (largest(5), made) == (5, number)
         assert isinstance(largest, kind)
-        assert module.identity(7) == 7
+        assert module.clamp(7, upper=4) == 4
 
 
 def test_a_value_that_cannot_be_made_here_is_told_as_such(isolate: Isolate) -> None:
@@ -376,14 +376,14 @@ class Key:
 
 class Job:
     def run(self):
-        import toolz        # which is where the package lands, and not here
-        return {Key("a"), Key("b")}, toolz.curry(max)
+        from boltons.funcutils import InstancePartial        # which is where the package lands, and not here
+        return {Key("a"), Key("b")}, InstancePartial(max, 1)
 """
 
 
 def test_a_set_of_the_package_s_objects_comes_with_one_of_a_dependency_that_is_not_here(isolate: Isolate) -> None:
-    keys, largest = isolate(KEYS, requirements=("toolz",)).load_resource("job").run()
-    assert ({key.name for key in keys}, largest(1)(2)) == ({"a", "b"}, 2)
+    keys, largest = isolate(KEYS, requirements=("boltons",)).load_resource("job").run()
+    assert ({key.name for key in keys}, largest(2)) == ({"a", "b"}, 2)
 
 
 def test_functions_of_compiled_modules_that_are_not_here_are_proxies(isolate: Isolate) -> None:
@@ -412,7 +412,7 @@ def test_functions_of_compiled_modules_that_are_not_here_are_proxies(isolate: Is
 
 
 def test_what_was_not_read_of_an_answer_is_let_go_as_well(isolate: Isolate) -> None:
-    assert importlib.util.find_spec("toolz") is None
+    assert importlib.util.find_spec("boltons") is None
     job = isolate(
         """
         import weakref
@@ -420,14 +420,14 @@ def test_what_was_not_read_of_an_answer_is_let_go_as_well(isolate: Isolate) -> N
             pass
         class Job:
             def run(self):
-                import toolz
+                from boltons.funcutils import InstancePartial
                 thing = Thing()
                 self.alive = weakref.ref(thing)
-                return toolz.curry(max), thing
+                return InstancePartial(max), thing
             def is_alive(self):
                 return self.alive() is not None
         """,
-        requirements=("toolz",),
+        requirements=("boltons",),
     ).load_resource("job")
     got = job.run()
     assert job.is_alive()

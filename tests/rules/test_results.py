@@ -6,6 +6,7 @@ import array
 import builtins
 import collections
 import contextlib
+import copyreg
 import datetime
 import decimal
 import fractions
@@ -34,6 +35,7 @@ from hypothesis import strategies as st
 from tg.common.delivery.delivery.example_job import ExampleJob
 from tg.common.delivery.execution.results import read_result
 from tg.common.delivery.runtime.errors import JobFailed, UntrustedResult
+from tg.common.delivery.runtime.running import pickle_result
 
 UID = "job__1_0_0"
 PLACE = """
@@ -119,7 +121,9 @@ def read(pickled: bytes, *requirements: str) -> Any:
 
 
 def back(value: Any, *requirements: str) -> Any:
-    return read(pickle.dumps(value, 5), *requirements)
+    file = io.BytesIO()
+    pickle_result(value, file)
+    return read(file.getvalue(), *requirements)
 
 
 def text(value: str) -> bytes:
@@ -200,6 +204,14 @@ def test_values_of_the_standard_library_come_back(value: Any, protocol: int) -> 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError(2, "gone", "file"), KeyError(1)], ids=repr)
 def test_exceptions_come_back(error: Exception) -> None:
     assert repr(back(error)) == repr(error)
+
+
+def test_exceptions_come_back_where_dask_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tblib.pickling_support import pickle_exception
+
+    monkeypatch.setitem(copyreg.dispatch_table, ValueError, pickle_exception)
+    assert b"tblib" in pickle.dumps(ValueError("x"))
+    assert repr(back([ValueError("x")])) == "[ValueError('x')]"
 
 
 def test_objects_of_the_package_come_back_as_those_of_the_local_tree(places: Places) -> None:

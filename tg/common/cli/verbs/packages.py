@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...delivery.runtime.errors import InvalidName
 from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, packaging_of
@@ -138,8 +137,6 @@ def _inspect_arguments(parser: ArgumentParser) -> None:
 
 
 def _inspect(options: Namespace) -> int:
-    if options.against is not None and options.html is None:
-        raise InvalidName("what differs from another package is on the page: add --html.", given=str(options.against))
     if options.html is not None:
         from ...delivery.inspection.page import write_page
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from ..delivery.requirements import unmet
 from ..runtime.errors import DeliveryError, NotAJob, WorkerEnded
+from ..runtime.reducers import dump
 from ..runtime.roots import Roots
 from ..runtime.running import failure_of, pickle_result, run_job
 from ..runtime.unpickling import RenamingUnpickler
@@ -110,7 +110,7 @@ def _pickled(results: dict[int, Any], failures: dict[int, dict[str, str]]) -> by
     """All results in one; those that cannot be pickled become failures of their items."""
     written = io.BytesIO()
     try:
-        pickle.dump(list(results.values()), written, protocol=5)
+        dump(list(results.values()), written)
         return written.getvalue()
     except Exception:  # noqa: BLE001 which of them it is, is found below
         for place in list(results):
@@ -119,7 +119,9 @@ def _pickled(results: dict[int, Any], failures: dict[int, dict[str, str]]) -> by
             except Exception as error:  # noqa: BLE001
                 failures[place] = failure_of(error)
                 del results[place]
-    return pickle.dumps(list(results.values()), protocol=5)
+    written = io.BytesIO()
+    dump(list(results.values()), written)
+    return written.getvalue()
 
 
 def _call_of(job: Any, order: Order) -> Callable[[Any], Any]:

@@ -26,6 +26,7 @@ from types import FunctionType
 from typing import Any
 
 from ..runtime.errors import UndeliverablePayload
+from ..runtime.reducers import write_plainly
 from ..runtime.resources import BUFFER_THRESHOLD_BYTES
 from .obstacles import find_obstacles
 from .origins import Origins
@@ -97,6 +98,7 @@ def pickle_resource(key: str, value: Any, origins: Origins) -> PickledResource:
         body: pickle.Pickler = _BodyPickler(file, scout.reduced, _callback(buffers))
     else:  # the pickler need call nothing of ours for each object
         body = pickle.Pickler(file, _PROTOCOL, buffer_callback=_callback(buffers))
+    write_plainly(body)
     body.memo = prologue.memo
     body.dump(value)
     return PickledResource(
@@ -154,6 +156,7 @@ class _Scout(pickle.Pickler):
 
     def __init__(self, origins: Origins) -> None:
         super().__init__(_Nowhere(), _PROTOCOL, buffer_callback=lambda buffer: False)
+        write_plainly(self)
         self._origins = origins
         self._storages = StorageReducer()
         self.globals: dict[int, tuple[str, str, Any]] = {}

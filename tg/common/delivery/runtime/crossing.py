@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from .channel import Channel, Message, Packed
 from .names import lies_in, rename
+from .reducers import write_plainly
 from .resources import BUFFER_THRESHOLD_BYTES
 
 __all__ = ["CALL_NUMBER_BYTES", "Answer", "Description", "IncomingValues", "OutgoingValues", "Request", "held"]
@@ -91,6 +92,7 @@ class OutgoingValues(pickle.Pickler):
 
         self.buffers = buffers
         super().__init__(SimpleNamespace(write=self.pieces.append), protocol=5, buffer_callback=stays_in)
+        write_plainly(self)
 
     def pack(self, value: tuple[Any, ...], channel: Channel) -> Packed:
         """Write one value, ready to be sent. Raises what pickling raises."""

@@ -12,7 +12,6 @@ import faulthandler
 import inspect
 import json
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -25,6 +24,7 @@ from typing import IO, Any, BinaryIO
 from ...logger import Logger
 from .entry_point import EntryPoint
 from .errors import NotAJob, PackageNotFound
+from .reducers import dump
 from .whole_files import write_whole
 
 __all__ = ["EXECUTOR_VARIABLE", "JobStopped", "JobTimeLimitReached", "failure_of", "main", "pickle_result", "run_job"]
@@ -123,7 +123,7 @@ def _wants_entry_point(call: Callable[..., Any]) -> bool:
 def pickle_result(result: Any, file: IO[bytes]) -> None:
     """Write what a job returned, under the package's names. Raises `TypeError` when it cannot be pickled."""
     try:
-        pickle.dump(result, file, protocol=5)
+        dump(result, file)
     except (OSError, MemoryError):
         raise
     except Exception as error:
