@@ -19,13 +19,13 @@ from services import REQUIRED, Services
 
 NOTEBOOKS = sorted((REPOSITORY / "docs").glob("*.ipynb"))
 VARYING = {
+    r"(?:\d+ min )?\d+ s(?=</td>)": "SECONDS",
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}": "TIME",
     r"\b[\d,.]+ (bytes|[KMG]iB)": "SIZE",
     r"\b[0-9a-f]{64}\b": "SHA256",
     r"/packages/[0-9a-f]{16}/": "/packages/CONTENT/",
     r"(__\d+_\d+_\d+)-[0-9a-f]{8}\b": r"\1-RUN",
     r"ContainerRun (<b>)?[0-9a-f]{12}": r"ContainerRun \1RUN",
-    r"<td>\d+ s</td>": "<td>SECONDS</td>",
     r"\b\d+ files\b": "FILES",
     r"<style>.*?</style>": "",
 }
