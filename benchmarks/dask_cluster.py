@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tg.common.delivery.cluster.dask_executor import DaskExecutor
-from tg.common.delivery.cluster.map_run import MapRun
 from tg.common.delivery.trust import Policy
 
 START_SECONDS = 120
@@ -59,15 +58,6 @@ class DaskCluster:
         """A big value into the cluster as it is done without us, and what a first task makes of it."""
         held = self.client.scatter(value, hash=False)
         return self.client.submit(function, held, pure=False).result()
-
-    def from_each_node(self, run: MapRun, nodes: int) -> None:
-        """Take results until one has come from each node."""
-        seen: set[str] = set()
-        for home in run:
-            seen.add(home)
-            if len(seen) == nodes:
-                return
-        raise SystemExit(f"results came from {len(seen)} of {nodes} nodes")
 
     def _start(self, node: str, kind: str, *options: str) -> None:
         home = self._folder / node

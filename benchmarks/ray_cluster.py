@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tg.common.delivery.cluster.map_run import MapRun
 from tg.common.delivery.cluster.ray_executor import RayExecutor
 from tg.common.delivery.trust import Policy
 
@@ -82,15 +81,6 @@ class RayCluster:
         # The first folder of the zip is taken away.
         file = Path(shutil.make_archive(str(self._folder / f"version{number}"), "zip", project, "tg/bench"))
         return ray.get(self._task(_imported).options(runtime_env={"py_modules": [file.as_uri()]}).remote())
-
-    def from_each_node(self, run: MapRun, nodes: int) -> None:
-        """Take results until one has come from each node."""
-        seen: set[str] = set()
-        for home in run:
-            seen.add(home)
-            if len(seen) == nodes:
-                return
-        raise SystemExit(f"results came from {len(seen)} of {nodes} nodes")
 
     def _task(self, function: Callable[..., Any]) -> Any:
         import ray

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tg.common.delivery.cluster.map_run import MapRun
 from tg.common.delivery.delivery import Packaging
 
 from .trees import change_one_line
@@ -85,7 +86,7 @@ def new(engine: str, project: str, rounds: str, nodes: str) -> None:
             results = run.results()
             next(results)
             first.append(time.perf_counter() - started)
-            cluster.from_each_node(run, int(nodes))
+            take_from_each_node(run, int(nodes))
             each.append(time.perf_counter() - started)
             run.cancel()
             time.sleep(0.5)  # what was cancelled comes to its end
@@ -164,6 +165,16 @@ def taken(work: Callable[[], Any]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def take_from_each_node(run: MapRun, nodes: int) -> None:
+    """Take results until one has come from each node."""
+    seen: set[str] = set()
+    for home in run:
+        seen.add(home)
+        if len(seen) == nodes:
+            return
+    raise SystemExit(f"results came from {len(seen)} of {nodes} nodes")
 
 
 if __name__ == "__main__":

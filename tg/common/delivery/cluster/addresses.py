@@ -7,14 +7,7 @@ from typing import Any
 from ..runtime.errors import InvalidName
 from .cluster_executor import ClusterExecutor
 
-__all__ = ["executor_at", "is_cluster_address"]
-
-_SCHEMES = ("dask", "dask+tls", "ray")
-
-
-def is_cluster_address(address: str) -> bool:
-    """Whether it is the address of a cluster."""
-    return address.partition("://")[0] in _SCHEMES and "://" in address
+__all__ = ["executor_at"]
 
 
 def executor_at(address: str, **settings: Any) -> ClusterExecutor:
