@@ -69,6 +69,24 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TG_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture(autouse=True)
+def _no_packages_left(tmp_path: Path) -> Iterator[None]:
+    """No test leaves packages that it has loaded to the next one: most are called the same."""
+    yield
+    inside = str(tmp_path) + os.sep
+    sys.path[:] = [entry for entry in sys.path if not entry.startswith(inside)]
+    for name, module in list(sys.modules.items()):
+        if any(str(place).startswith(inside) for place in (getattr(module, "__file__", None), *_places(module))):
+            sys.modules.pop(name, None)
+
+
+def _places(module: object) -> list[str]:
+    try:
+        return list(getattr(module, "__path__", ()))
+    except Exception:  # modules that are made of anything answer anything
+        return []
+
+
 @pytest.fixture(scope="session")
 def our_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our own wheel, built as for a release."""

@@ -144,6 +144,26 @@ def test_what_pip_has_installed_is_judged_by_its_files(
     assert not canary.exists()
 
 
+def test_what_pip_has_installed_is_found_while_another_content_of_that_name_is_loaded(
+    made: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made()
+    from_store = install_package_and_get_loader(file, silent=True, policy=Policy.any())
+    assert from_store.load_resource("job").run() == "one"
+    Store().remove(Store().packages()[0])  # and it stays loaded
+    target = tmp_path / "target"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, file]
+    subprocess.run(command, check=True)
+    monkeypatch.syspath_prepend(str(target))
+    from_pip = get_loader_from_installed_package("my_job", policy=Policy.any())
+    try:
+        assert from_pip.resources_location.parent == target / "my_job__1_0_0"
+        assert from_pip.load_resource("job").run() == "one"
+    finally:
+        from_pip.unload()
+        from_store.unload()
+
+
 def test_the_same_signing_twice_gives_growing_numbers(made: Callable[..., Path], key: SigningKey) -> None:
     file = made()
     numbers = [sign_package(file, key).sequence for _ in range(3)]

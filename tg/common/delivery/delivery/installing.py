@@ -6,7 +6,7 @@ Nothing is installed into site-packages but missing dependencies: the package go
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.machinery import PathFinder
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -202,7 +202,7 @@ def _folder_from_pip(name: str, version: str | None) -> Path | None:
     for module in modules:
         if not module.isidentifier():
             continue
-        spec = importlib.util.find_spec(module)
+        spec = PathFinder.find_spec(module)  # what is loaded under that name may come from elsewhere, and be gone
         for place in (spec.submodule_search_locations or ()) if spec else ():
             facts = PackageFacts.of_folder(Path(place))
             if facts is not None and version in (None, facts.uid.version):
