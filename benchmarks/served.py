@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -140,6 +141,12 @@ def wait_until_ready(address: str, seconds: float = 60) -> None:
         if time.monotonic() > until:
             raise TimeoutError(f"{address} is not ready after {seconds} s")
         time.sleep(0.05)
+
+
+def check_that_wrk_is_there() -> None:
+    """Raises `SystemExit` with what to do, before minutes of measuring are lost."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("requests are sent by wrk, which is not on the PATH: apt-get install wrk, or your system's way.")
 
 
 def requests_per_second(

@@ -16,7 +16,7 @@ from statistics import median
 from .clients import Answers, clients
 from .report import Row
 from .samples import REPOSITORY, Observation
-from .served import free_port, requests_per_second, served
+from .served import check_that_wrk_is_there, free_port, requests_per_second, served
 from .trees import NEEDED
 
 VALUE = 1000
@@ -56,6 +56,7 @@ SYSTEMS = (
 
 def measure(rounds: int, *, quick: bool = False) -> list[Row]:
     """`rounds` swaps of each."""
+    check_that_wrk_is_there()
     for system in SYSTEMS:
         if not system.python.exists():
             raise SystemExit(f"{system.name} is not installed. `make {system.environment}/.ready` does that.")

@@ -14,7 +14,7 @@ from statistics import median
 from .clients import Answers, clients
 from .report import Row
 from .samples import REPOSITORY, Measure, median_measure
-from .served import Served, free_port, requests_per_second, served, wait_until_answering
+from .served import Served, check_that_wrk_is_there, free_port, requests_per_second, served, wait_until_answering
 from .trees import NEEDED
 
 BARE = REPOSITORY / "benchmarks/systems/bare_starlette.py"
@@ -25,6 +25,7 @@ MIB = 1 << 20
 
 
 def measure(rounds: int, *, quick: bool = False) -> list[Row]:
+    check_that_wrk_is_there()
     swaps, deploys, versions = (20, 50, 10) if quick else (100, 1000, 100)
     return [
         *_in_a_folder(_swaps, 50, swaps),

@@ -10,5 +10,6 @@ The rooms, from the ground up; each imports only from those before it:
 - `delivery`: making packages and installing them; containering
 - `inspection`: what is in a package file, as a page; what differs from another
 - `execution`: running packages here, in clean processes, in containers, on servers
+- `cluster`: packages at work on the workers of an engine that is there, Dask or Ray
 - `serving`: packages behind HTTP, new versions taken in while they answer
 """
