@@ -146,7 +146,9 @@ def wait_until_ready(address: str, seconds: float = 60) -> None:
 def check_that_wrk_is_there() -> None:
     """Raises `SystemExit` with what to do, before minutes of measuring are lost."""
     if shutil.which("wrk") is None:
-        raise SystemExit("requests are sent by wrk, which is not on the PATH: apt-get install wrk, or your system's way.")
+        raise SystemExit(
+            "requests are sent by wrk, which is not on the PATH: apt-get install wrk, or your system's way."
+        )
 
 
 def requests_per_second(
