@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
 
 from . import report
-from .samples import Measure
+from .samples import Measure, SampleFailed
 
 OURS = ("packages", "arrays", "imports", "checks", "isolation", "relocating", "serving")
 CLUSTERS = ("clusters",)
@@ -47,15 +48,23 @@ def main() -> int:
             return 0
     rounds = 2 if options.quick else options.rounds
     found: dict[str, list[report.Row]] = {}
+    failed: dict[str, SampleFailed] = {}
     for part in options.parts or OURS:
-        found[part] = import_module(f"benchmarks.{part}").measure(rounds, quick=options.quick)
+        found[part] = []
+        try:
+            for row in import_module(f"benchmarks.{part}").measure(rounds, quick=options.quick):
+                found[part].append(row)  # what was measured before one fails is kept
+        except SampleFailed as error:
+            failed[part] = error
         print(f"{part}\n\n{report.table(found[part])}\n", flush=True)
     if options.json:
         options.json.write_text(report.as_json(found), encoding="utf-8")
     if options.readme:
-        report.write_readme(found, rounds)
+        report.write_readme({part: rows for part, rows in found.items() if part not in failed}, rounds)
     missed = [row for rows in found.values() for row in rows if isinstance(row, Measure) and row.reached is False]
-    return 1 if missed else 0
+    for error in failed.values():
+        print(f"error: {error}", file=sys.stderr)
+    return 1 if missed or failed else 0
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ ITEMS = (1_000, 10_000, 100_000)
 PICTURE = Path(__file__).with_name("clusters.svg")
 
 
-def measure(rounds: int, *, quick: bool = False) -> list[Measure]:
-    rows: list[Measure] = []
+def measure(rounds: int, *, quick: bool = False) -> Iterator[Measure]:
     for engine in ENGINES:
-        rows += [*_new_version(engine, rounds), *_items(engine, rounds), *_payload(engine, 2 if quick else rounds)]
-        rows += _growth(engine, rounds, quick=quick)
-    return rows
+        yield from _new_version(engine, rounds)
+        yield from _items(engine, rounds)
+        yield from _payload(engine, 2 if quick else rounds)
+        yield from _growth(engine, rounds, quick=quick)
 
 
 def _new_version(engine: str, rounds: int) -> list[Measure]:

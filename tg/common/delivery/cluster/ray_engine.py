@@ -24,6 +24,7 @@ __all__ = ["RayEngine"]
 
 _SLOTS_SECONDS = 1.0
 _GRACE_SECONDS = 3.0
+_SHORT_SECONDS = 0.5
 _MOMENT_SECONDS = 0.003
 _BIG_BYTES = 16 * 1024 * 1024
 _CALLS_AT_A_TIME = 100_000
@@ -191,9 +192,14 @@ class RayEngine:
             for one in tickets:
                 self._kept_tasks.pop(one, None)
         if own:
-            for one in own:
+            # Ray 2.60 aborts the driver when a task ends at the moment it is cancelled ("Tried to complete task that was not
+            # pending"): short ones are let come to their end, and the others are taken away from behind.
+            _, own = ray.wait(own, num_returns=len(own), timeout=_SHORT_SECONDS, fetch_local=False)
+            for one in reversed(own):
                 ray.cancel(one)
-            _, waiting = ray.wait(own, num_returns=len(own), timeout=_GRACE_SECONDS, fetch_local=False)
+            _, waiting = (
+                ray.wait(own, num_returns=len(own), timeout=_GRACE_SECONDS, fetch_local=False) if own else ([], [])
+            )
             for one in waiting:
                 ray.cancel(one, force=True)
 
