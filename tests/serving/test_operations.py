@@ -316,7 +316,7 @@ def test_the_command_deploys_and_rolls_back(
         assert f"commanded {version} is ready after " in done.stdout
         assert f"requests go to {version} 100 %" in done.stdout
     back = command("rollback", "commanded", "--to", server.management, "--token", server.token)
-    assert back.stdout == "requests for commanded go to 1\n"
+    assert back.stdout == "requests for commanded go to 1 100 %\n"
     refused = command("deploy", file, "--to", server.management, TG_TOKEN="guessed")
     assert refused.returncode != 0
     assert "a token with the role deploy is needed" in refused.stderr
@@ -325,6 +325,36 @@ def test_the_command_deploys_and_rolls_back(
     assert failed.returncode != 0
     assert "RuntimeError: no weights" in failed.stderr
     assert "warming up" in failed.stderr  # what it has logged
+
+
+def test_the_command_gives_requests_to_versions_by_weight(
+    server: RunningServer, packages: Packages, command: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for version in ("1", "2", "3"):
+        server.deployed(packages.make("weighed", version, f"Versioned({version!r})"))
+    to = ("--to", server.management, "--token", server.token)
+    assert command("traffic", "weighed", "1=3", "2=1", "--shadow", "3", *to).stdout == (
+        "requests for weighed go to 1 75 %, 2 25 %, and to 3 as a shadow\n"
+    )
+    assert server.name("weighed")["traffic"] == {"weights": {"1": 3, "2": 1}, "shadow": "3"}
+    status = command("status", *to).stdout
+    assert sorted(line.split()[1:4] for line in status.splitlines() if line.startswith("weighed")) == [
+        ["1", "ready", "75"],
+        ["2", "ready", "25"],
+        ["3", "ready", "shadow"],
+    ]
+    assert command("traffic", "weighed", "2", *to).stdout == "requests for weighed go to 2 100 %\n"
+    for wrong, reason in (
+        (["1=a", "2=1"], "'1=a' is not VERSION=WEIGHT with a whole number"),
+        (["1", "2"], "'1' has no weight, and there are several versions"),
+        (["1=1", "1=2"], "version 1 is given twice"),
+        (["1=0", "2=1"], "a weight is 1 at least"),
+        (["4"], "4"),
+    ):
+        refused = command("traffic", "weighed", *wrong, *to)
+        assert refused.returncode == 1
+        assert reason in refused.stderr
+    assert server.name("weighed")["traffic"] == {"weights": {"2": 100}, "shadow": None}
 
 
 def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(

@@ -51,6 +51,7 @@ HEADINGS: dict[str, dict[str, tuple[str, str]]] = {
     "serving": {
         "serve": ("servers", "serve packages over HTTP, and take new versions while it does"),
         "deploy": ("servers", "give a package file to a server"),
+        "traffic": ("servers", "give the requests of a name to versions of it, by weight"),
         "rollback": ("servers", "let a server go back to the version before"),
         "status": ("servers", "what a server serves"),
         "token": ("servers", "make a token for a server; it is shown once"),

@@ -1,11 +1,13 @@
-"""Verbs of serving: `serve`, `deploy`, `rollback`, `status`, `token`."""
+"""Verbs of serving: `serve`, `deploy`, `traffic`, `rollback`, `status`, `token`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ...delivery.runtime.errors import DeliveryError
 from ...delivery.runtime.sizes import size_of
@@ -110,12 +112,57 @@ def _deploy(options: Namespace) -> int:
     if options.json:
         print(json.dumps(done, indent=2))
     else:
-        weights = ", ".join(f"{version} {weight} %" for version, weight in done["traffic"]["weights"].items())
         print(
             f"{done['name']} {done['version']} is ready after {1000 * done['seconds']['in all']:.0f} ms; "
-            f"requests go to {weights or 'none'}"
+            f"requests go to {_shares(done['traffic'])}"
         )
     return 0
+
+
+def _traffic_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument(
+        "weights",
+        nargs="+",
+        metavar="VERSION[=WEIGHT]",
+        help="which versions get the requests, each with its share; 1.0.0 alone gets all of them",
+    )
+    parser.add_argument(
+        "--shadow", metavar="VERSION", help="gets each request as well, and is compared, never returned"
+    )
+    _add_server(parser)
+    parser.set_defaults(call=_direct)
+
+
+def _direct(options: Namespace) -> int:
+    from ...delivery.serving.client import ServerClient
+
+    weights: dict[str, int] = {}
+    for given in options.weights:
+        version, _, weight = given.partition("=")
+        if version in weights:
+            raise DeliveryError(f"version {version} is given twice.")
+        if weight and not weight.isdecimal():
+            raise DeliveryError(f"{given!r} is not VERSION=WEIGHT with a whole number, as in 1.0.0=90 1.1.0=10.")
+        if not weight and len(options.weights) > 1:
+            raise DeliveryError(f"{given!r} has no weight, and there are several versions: 1.0.0=90 1.1.0=10.")
+        weights[version] = int(weight or 100)
+    traffic = ServerClient(options.to, token=options.token).direct(options.name, weights, options.shadow)
+    if options.json:
+        print(json.dumps(traffic, indent=2))
+    else:
+        shadow = f", and to {traffic['shadow']} as a shadow" if traffic["shadow"] else ""
+        print(f"requests for {options.name} go to {_shares(traffic)}{shadow}")
+    return 0
+
+
+def _shares(traffic: Mapping[str, Any]) -> str:
+    return ", ".join(f"{version} {_share(traffic, version)}" for version in traffic["weights"]) or "none"
+
+
+def _share(traffic: Mapping[str, Any], version: str) -> str:
+    weights = traffic["weights"]
+    return f"{round(100 * weights[version] / sum(weights.values()))} %"
 
 
 def _rollback_arguments(parser: ArgumentParser) -> None:
@@ -131,7 +178,7 @@ def _roll_back(options: Namespace) -> int:
     if options.json:
         print(json.dumps(done, indent=2))
     else:
-        print(f"requests for {options.name} go to {', '.join(done['weights'])}")
+        print(f"requests for {options.name} go to {_shares(done)}")
     return 0
 
 
@@ -149,10 +196,11 @@ def _status(options: Namespace) -> int:
         return 0
     rows = []
     for name, served in status["names"].items():
-        weights, shadow = served["traffic"]["weights"], served["traffic"]["shadow"]
+        traffic = served["traffic"]
         for one in served["versions"]:
             version = one["version"]
-            share = f"{weights[version]} %" if version in weights else "shadow" if version == shadow else ""
+            is_shadow = version == traffic["shadow"]
+            share = _share(traffic, version) if version in traffic["weights"] else "shadow" if is_shadow else ""
             memory = size_of(one["memory_bytes"]) if one["memory_bytes"] else ""
             rows.append((name, version, str(one["state"]), share, str(one["workers"] or ""), memory))
     if rows:
@@ -182,6 +230,7 @@ def _new_token(options: Namespace) -> int:
 VERBS = {
     "serve": _serve_arguments,
     "deploy": _deploy_arguments,
+    "traffic": _traffic_arguments,
     "rollback": _rollback_arguments,
     "status": _status_arguments,
     "token": _token_arguments,
