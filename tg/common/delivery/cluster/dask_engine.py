@@ -28,6 +28,7 @@ _LOST_SECONDS = 0.1
 """A callback for one that is lost would be called at once: so it is looked at now and then until it is there again."""
 _MANY = 16
 _TOGETHER_SECONDS = 0.02
+_GOING_ON_SECONDS = 0.1
 
 
 class DaskEngine:
@@ -42,6 +43,7 @@ class DaskEngine:
         self._ended: set[str] = set()
         self._fit: set[tuple[str, tuple[str, ...]]] = set()
         self._slots = (0.0, 1)
+        self._gathered_at = 0.0
         self._bring_delivery()
 
     @property
@@ -123,11 +125,13 @@ class DaskEngine:
 
         with self._changed:
             self._changed.wait_for(lambda: not tickets or bool(ended()), timeout_seconds)
-            # What it costs to gather is much the same for one and for many.
-            if timeout_seconds is None and len(tickets) >= _MANY:
+            # What it costs to gather is much the same for one and for many. The first of a run is not kept waiting.
+            is_going_on = time.monotonic() - self._gathered_at < _GOING_ON_SECONDS
+            if timeout_seconds is None and len(tickets) >= _MANY and is_going_on:
                 self._changed.wait_for(lambda: 4 * len(ended()) >= len(tickets), _TOGETHER_SECONDS)
             gathered = ended()
             self._ended.difference_update(gathered)
+            self._gathered_at = time.monotonic() if gathered else self._gathered_at
             return {key: self._futures.pop(key) for key in gathered}
 
     def said(self, run_id: str, ticket: Ticket, position: int) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..runtime.card import card
 from ..runtime.errors import ItemFailed, JobFailed, RunCancelled
@@ -34,6 +35,8 @@ _OUTSTANDING = 3
 """The same with those that are done and whose results nobody has taken: so many times as many."""
 
 _LOOK_EVERY = 64
+_LOOK_SECONDS = 0.005
+"""After so many results that were taken it is looked what has come back meanwhile, unless it was so short ago."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class Outcome:
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class _Told(NamedTuple):
+    """What came of an item of which there is more to say than its result."""
+
+    outcome: Outcome
 
 
 class MapRun:
@@ -74,25 +83,33 @@ class MapRun:
         """`total` is the number of items, where it is known; `under_way`: what was submitted already, of a detached one."""
         self.id = facts.order.run_id
         self.failures: dict[int, ItemFailed] = {}
-        """The errors of the items that failed, among those whose outcomes were taken, by index."""
+        """The errors of the items that failed, by index, up to a few items beyond those whose outcomes were taken."""
         self._engine = engine
         self._order = facts.order
         self._reader = facts.reader()
         self._batches = batches
         self._is_detached = under_way is not None
         self._under_way = dict(under_way or {})
-        self._ready: dict[int, Outcome] = {}
+        self._ready: dict[int, Any] = {}
+        """By index, the result of an item; a `_Told` where there is more to say of it. It may be a million of them."""
+        self._next: deque[Any] = deque()
+        """The same of those that are given next, in order."""
         self._again: list[Batch] = []
         self._suspects: list[Batch] = []
         """Items that were lost, each to be tried once more when nothing else is under way: another may have been the reason."""
         self._alone: Batch | None = None
-        self._given = 0
+        self._ordered = 0
+        """How many have been put in order: given, or among those that are next."""
         self._ahead = _FEWEST
+        self._looked_at = time.monotonic()
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
-        self._kept: deque[Outcome] = deque()
         self._progress = ProgressBar(f"{self.id} on {engine.name}", total, shown=progress)
         self._fill()
+
+    @property
+    def _given(self) -> int:
+        return self._ordered - len(self._next)
 
     def __repr__(self) -> str:
         return f"<MapRun {self.id}: {self.state}, {self._given} results given>"
@@ -133,26 +150,31 @@ class MapRun:
         Raises `JobFailed` when the job cannot be loaded, and what is wrong with all of it: `DependencyProblem`,
         `UntrustedPackage`, `ClusterProblem`, `RunCancelled`.
         """
-        while (outcome := self._kept.popleft() if self._kept else self._next()) is not None:
-            yield outcome
+        while self._next or self._order_more():
+            index, one = self._given, self._next.popleft()
+            yield one.outcome if type(one) is _Told else Outcome(index, one)
 
     def results(self) -> Iterator[Any]:
         """The results in order. Raises `ItemFailed` when it comes to an item that failed, and else what `outcomes` raises.
 
         Going on with `results()` or `outcomes()` afterwards gives those of the items that follow.
         """
-        for outcome in self.outcomes():
-            yield outcome.result()
+        while self._next or self._order_more():
+            one = self._next.popleft()
+            yield one.outcome.result() if type(one) is _Told else one
 
     def result(self, kind: type[Kind] | None = None) -> Kind:
         """All results, as a list. Raises `ItemFailed` for the first that failed, when all others have come."""
-        outcomes = list(self.outcomes())
-        return of_kind([outcome.result() for outcome in outcomes], kind, f"the result of {self._order.module_name}")
+        self.wait()
+        ended = list(self._next)
+        self._next.clear()
+        results = [one.outcome.result() if type(one) is _Told else one for one in ended]
+        return of_kind(results, kind, f"the result of {self._order.module_name}")
 
     def wait(self) -> int:
         """Wait for the end, and return 0, or 1 when items failed. The outcomes are kept in memory."""
-        while (outcome := self._next()) is not None:
-            self._kept.append(outcome)
+        while self._order_more():
+            pass
         return int(self._state != "succeeded")
 
     def logs(self) -> Iterator[str]:
@@ -164,34 +186,41 @@ class MapRun:
         if self._state == "running":
             self._end("cancelled")
 
-    def _next(self) -> Outcome | None:
-        """The next outcome, waited for; nothing when there are no more. What is raised ends the run."""
+    def _order_more(self) -> bool:
+        """Wait until there is one to be given next, and put it there with some that follow it. False when there are no more.
+
+        What is raised ends the run.
+        """
         if self._state == "cancelled":
             raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
         try:
-            if self._given and self._given % _LOOK_EVERY == 0 and self._under_way:
+            if self._under_way and time.monotonic() - self._looked_at > _LOOK_SECONDS:
                 self._take_in(0)  # whoever takes the results may be slow
                 self._fill()
-            while self._given not in self._ready:
+            while self._ordered not in self._ready:
                 self._fill()
-                if self._given in self._ready:  # an item that cannot be sent
+                if self._ordered in self._ready:  # an item that cannot be sent
                     break
                 if not self._under_way and self._suspects:
                     self._submit([suspect := self._suspects.pop()])
                     self._alone = suspect
                 if not self._under_way:
                     self._has_come_to_its_end()
-                    return None
+                    return False
                 self._take_in(None)
         except BaseException:
             if self._state == "running":
                 self._end("failed")
             raise
-        outcome = self._ready.pop(self._given)
-        self._given += 1
-        if outcome.error is not None:
-            self.failures[outcome.index] = outcome.error
-        return outcome
+        for index in range(self._ordered, self._ordered + _LOOK_EVERY):
+            if index not in self._ready:
+                break
+            one = self._ready.pop(index)
+            self._next.append(one)
+            self._ordered += 1
+            if type(one) is _Told and one.outcome.error is not None:
+                self.failures[index] = one.outcome.error
+        return True
 
     def _has_come_to_its_end(self) -> None:
         if self._state == "running":
@@ -207,7 +236,7 @@ class MapRun:
         new, self._again = self._again, []
         while (
             len(self._under_way) + len(new) < room
-            and self._batches.taken - self._given < _OUTSTANDING * room * self._batches.size
+            and self._batches.taken - self._ordered < _OUTSTANDING * room * self._batches.size
         ):
             batch = self._batches.next()
             if batch is None:
@@ -217,7 +246,7 @@ class MapRun:
 
     def _submit(self, batches: list[Batch]) -> None:
         for index, failure in self._batches.unsent.items():
-            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "cannot be sent: it"))
+            self._fail(index, failure, "cannot be sent: it")
         self._batches.unsent.clear()
         for divisible in (False, True):
             these = [one for one in batches if (len(one.indices) > 1) is divisible]
@@ -227,7 +256,9 @@ class MapRun:
 
     def _take_in(self, timeout_seconds: float | None) -> None:
         """Wait for batches to come back, and take them in."""
-        for ticket, came in self._engine.wait(self._under_way, timeout_seconds).items():
+        came_back = self._engine.wait(self._under_way, timeout_seconds)
+        self._looked_at = time.monotonic()
+        for ticket, came in came_back.items():
             batch = self._under_way.pop(ticket)
             was_alone, self._alone = self._alone is batch, None
             if isinstance(came, TaskLost) and len(batch.items) == 1 and not (was_alone or came.is_certain):
@@ -261,7 +292,14 @@ class MapRun:
         by_bytes = _AHEAD_BYTES // max(1, len(batch.data) + len(answer.results))
         by_time = int(_AHEAD_SECONDS / max(answer.seconds, 1e-6))
         self._ahead = max(2, min(by_bytes, max(_FEWEST, min(_MOST, by_time))))
-        results = iter(self._reader.read(io.BytesIO(answer.results)))
+        results = self._reader.read(io.BytesIO(answer.results))
+        if not answer.failures and not answer.logs:
+            self._ready.update(zip(batch.indices, results, strict=True))
+        else:
+            self._tell(batch, answer, iter(results))
+        self._progress.advance(len(batch.indices))
+
+    def _tell(self, batch: Batch, answer: Answer, results: Iterator[Any]) -> None:
         logs: dict[int, str] = {}
         for place, text in answer.logs:
             logs[place] = logs.get(place, "") + text
@@ -269,11 +307,12 @@ class MapRun:
         for place, index in enumerate(batch.indices):
             log = logs.get(place, "")
             if place in answer.failures:
-                failure = answer.failures[place]
-                self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "raised"), log=log)
+                self._fail(index, answer.failures[place], "raised", log)
             else:
-                self._ready[index] = Outcome(index, next(results), log=log)
-        self._progress.advance(len(batch.indices))
+                self._ready[index] = _Told(Outcome(index, next(results), log=log))
+
+    def _fail(self, index: int, failure: Mapping[str, str], verb: str, log: str = "") -> None:
+        self._ready[index] = _Told(Outcome(index, error=self._item_failed(index, failure, verb), log=log))
 
     def _divide(self, batch: Batch, failure: Mapping[str, str]) -> None:
         """A batch of which nothing came is divided, until the item that is the reason is alone."""
@@ -281,7 +320,7 @@ class MapRun:
             self._again += batch.divided()
             return
         for index in batch.indices:  # one, unless the items are with somebody else
-            self._ready[index] = Outcome(index, error=self._item_failed(index, failure, "failed:"))
+            self._fail(index, failure, "failed:")
 
     def _item_failed(self, index: int, failure: Mapping[str, str], verb: str) -> ItemFailed:
         said = f"\n\n{failure['traceback']}" if failure["traceback"] else ""

@@ -33,6 +33,7 @@ class Order:
     prefix: str
     roots: tuple[str, ...]
 
+    @lru_cache(maxsize=64)  # noqa: B019 as many orders are kept, which are small
     def to_bytes(self) -> bytes:
         """It, as it is sent."""
         return json.dumps(asdict(self)).encode()
