@@ -49,6 +49,7 @@ def test_what_an_object_needs_is_found_or_said(tg: Command, tmp_path: Path) -> N
             "tg.mylibrary.odd:Priced",
             "wants arguments: Priced.__init__() missing 1 required positional argument: 'price'. Make",
         ),
+        ("tg.mylibrary.odd:number.foo", "tg.mylibrary.odd has no number.foo. It has nothing of its own."),
         ("tg.mylibrary.odd:Faling", "tg.mylibrary.odd has no Faling. Is it Failing?"),
         ("tg.mylibrary.odd:nothing", "is a dict without a job"),
         ("tg.mylibrary.odd:number", "which can neither be called nor has a method `run`"),
@@ -122,3 +123,9 @@ def test_a_strange_package_is_installed_under_a_policy_alone(tg: Command, tmp_pa
     assert json.loads(refused.stdout)["error"]["type"] == "UntrustedPackage"
     assert "is not trusted" in refused.stderr
     assert tg("install", file, "--policy", "any", **elsewhere).returncode == 0
+
+
+def test_what_is_made_already_takes_no_settings(tg: Command, tmp_path: Path) -> None:
+    made = tg("package", "tg.mylibrary.job:job", "--to", tmp_path, "--json")
+    refused = tg("run", json.loads(made.stdout)["file"], "--needs", "numpy", "--no-check", exit_code=1)
+    assert "is made already, and takes no --needs, --no-check." in refused.stderr

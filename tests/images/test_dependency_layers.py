@@ -84,6 +84,7 @@ def test_scripts_find_python_in_the_image_and_record_has_their_hashes(index: Pat
             "entry_points.txt": b"[console_scripts]\ntool = tool:main\n",
             "data/scripts/old-tool": b"#!python\nprint('old')\n",
             "data/scripts/shell-tool": b"#!/bin/sh\necho shell\n",
+            "data/scripts/program": b"\x7fELF\n#!/usr/bin/env python\n",
         },
     )
     files = files_of(*layers_of("tool"))
@@ -95,6 +96,7 @@ def test_scripts_find_python_in_the_image_and_record_has_their_hashes(index: Pat
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         assert f"bin/{name},sha256={digest},{len(data)}" in files[f"{BASE}/tool-1.0.0.dist-info/RECORD"][1].decode()
     assert files["opt/tg/bin/shell-tool"][1] == b"#!/bin/sh\necho shell\n"
+    assert files["opt/tg/bin/program"][1] == b"\x7fELF\n#!/usr/bin/env python\n"  # it has such a line among its data
     assert b"/tmp" not in files["opt/tg/bin/tool"][1]
 
 

@@ -12,17 +12,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..delivery.runtime.errors import UndeliverablePayload
+from ..delivery.runtime.errors import InvalidName, UndeliverablePayload
 from ..progress import working
 
 if TYPE_CHECKING:
     from ..delivery.delivery.packaging import Packaging
 
-__all__ = ["add_settings", "object_of", "package_file_of", "packaging_of", "project_folder"]
+__all__ = ["add_settings", "let_project_be_imported", "object_of", "package_file_of", "packaging_of", "project_folder"]
 
 _OBJECT = re.compile(r"(\w+(?:\.\w+)*):(\w+(?:\.\w+)*)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHOWN = 12
+_SETTINGS = ("name", "version", "needs", "root", "python", "description", "allow_credentials", "no_check")
+"""The options below: what is made already takes none of them."""
 
 
 def add_settings(parser: ArgumentParser) -> None:
@@ -61,6 +63,14 @@ def project_folder(start: Path | None = None) -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / "tg").is_dir()), here)
 
 
+def let_project_be_imported() -> str:
+    """Objects and results are of the project's own classes, wherever in it this was started. Returns its folder."""
+    folder = str(project_folder())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return folder
+
+
 def object_of(text: str) -> Any:
     """The object that `module:object` names, imported from the project that this folder is in.
 
@@ -73,9 +83,7 @@ def object_of(text: str) -> Any:
             f"tg.mylibrary.job:Job"
         )
     module_name, path = match.groups()
-    folder = str(project_folder())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    folder = let_project_be_imported()
     with working(f"importing {module_name}"):
         found: Any = _imported(module_name, folder)
     for name in path.split("."):
@@ -97,16 +105,13 @@ def packaging_of(text: str, options: Namespace) -> Packaging:
 
     given = object_of(text)
     packaging = given if isinstance(given, Packaging) else _packaging(text, given)
-    if options.needs and options.needs != ["nothing"]:
+    if options.needs:
         written = [one for one in options.needs if one not in ("auto", "nothing")]
-        lists = [DependencyList("needs", written)] if written else []
         packaging.dependencies = (
             DependencyList("min"),
-            *lists,
+            *([DependencyList("needs", written)] if written else []),
             *([DependencyList.inferred()] if "auto" in options.needs else []),
         )
-    elif options.needs:
-        packaging.dependencies = (DependencyList("min"),)
     for setting, value in (
         ("name", options.name),
         ("version", options.version),
@@ -126,6 +131,12 @@ def package_file_of(text: str, options: Namespace) -> Path:
     from ..delivery.execution.package_file import package_file
 
     if text.endswith(".whl") or os.sep in text or Path(text).is_file():
+        odd = [f"--{option.replace('_', '-')}" for option in _SETTINGS if getattr(options, option)]
+        if odd:
+            raise InvalidName(
+                f"{text} is made already, and takes no {', '.join(odd)}. Leave that out, or name the object: module:object.",
+                given=text,
+            )
         return Path(text).absolute()
     packaging = packaging_of(text, options)
     packaging.silent = True
@@ -206,7 +217,11 @@ def _told(error: BaseException) -> str:
 def _what_is_in(found: Any, name: str) -> str:
     from difflib import get_close_matches
 
-    there = [one for one, value in vars(found).items() if not one.startswith("_") and _is_own(value, found)]
+    there = [
+        one
+        for one, value in getattr(found, "__dict__", {}).items()
+        if not one.startswith("_") and _is_own(value, found)
+    ]
     near = get_close_matches(name, there, 1)
     if near:
         return f"Is it {near[0]}?"

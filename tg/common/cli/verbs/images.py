@@ -9,7 +9,7 @@ from ...delivery.runtime.sizes import size_of
 from ..bars import Bars
 from ..deliverable import add_settings, package_file_of
 from ..log_handler import shown
-from ..places import add_image_settings, add_policy, policy_of
+from ..places import add_image_settings, add_policy, containering_of, policy_of
 
 __all__ = ["VERBS"]
 
@@ -46,7 +46,7 @@ def _image(options: Namespace) -> int:
 
     with shown(), Bars():
         file = package_file_of(options.package, options)
-        settings = Containering.from_package(file)
+        settings = containering_of(file, options) or Containering.from_package(file)
         settings.policy = policy_of(options.policy)
         if options.to == "docker" or "://" in options.to:
             settings.pusher = EnginePusher(None if options.to == "docker" else options.to)
@@ -58,9 +58,6 @@ def _image(options: Namespace) -> int:
                 (name, tag) if name and "/" not in tag else (options.tag, settings.image_tag)
             )
         for setting, value in (
-            ("base_image", options.base_image),
-            ("system_packages", options.system_package),
-            ("from_source", options.from_source),
             ("python_version", options.image_python),
             ("platform", options.platform),
         ):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS"]
 
-_DAY_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
+_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 _OBJECT = "module:object: a job, its class, a payload (a dict) or a Packaging"
 
 
@@ -184,7 +184,7 @@ def _sign(options: Namespace) -> int:
 
 def _duration(text: str) -> timedelta:
     try:
-        return timedelta(seconds=int(text[:-1]) * _DAY_SECONDS[text[-1:]])
+        return timedelta(seconds=int(text[:-1]) * _UNIT_SECONDS[text[-1:]])
     except (KeyError, ValueError, OverflowError):
         raise ArgumentTypeError(f"{text!r} is no time such as 90d, 12h or 30m") from None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...delivery.runtime.errors import InvalidName, RunCancelled, RunNotFound
 from ..bars import Bars
-from ..deliverable import add_settings, package_file_of, project_folder
+from ..deliverable import add_settings, let_project_be_imported, package_file_of
 from ..log_handler import shown
 from ..places import add_image_settings, add_limits, add_place, add_policy, containering_of, executor_of, place_of_run
 from ..terminal import coloured, columns, moment
@@ -52,7 +52,7 @@ def _run(options: Namespace) -> int:
     executor = executor_of(options.place, options)
     with shown(), Bars():
         file = package_file_of(options.package, options)
-        _let_results_be_read()
+        let_project_be_imported()
         settings = containering_of(file, options)
         if settings is not None:
             executor.containering = settings
@@ -151,7 +151,7 @@ def _result_arguments(parser: ArgumentParser) -> None:
 
 def _result(options: Namespace) -> int:
     run = _found(options)
-    _let_results_be_read()
+    let_project_be_imported()
     with Bars():
         # A detached map on a cluster has a result for each item.
         result = run.result() if hasattr(run, "result") else list(run.results())
@@ -187,13 +187,6 @@ def _found(options: Namespace) -> Any:
     if not runs:
         raise InvalidName(f"there are no runs in {place}. Name the id of one, and where it is with --in.", given=place)
     return runs[0]
-
-
-def _let_results_be_read() -> None:
-    """Results are objects of the project's own classes, wherever in it this was started."""
-    folder = str(project_folder())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
 
 
 def _show_detached(run: Run, options: Namespace) -> None:

@@ -22,7 +22,7 @@ from ...progress import working
 from ..environments.platform import Platform
 from ..runtime.errors import DeliveryError, ImageProblem, RegistryProblem
 from ..runtime.whole_files import make_private_folder, write_whole
-from .blob import Blob, Layer
+from .blob import Blob, Layer, blob_file
 from .engine import Engine
 from .layer_writer import compress_layer
 from .reference import Reference
@@ -80,7 +80,7 @@ class BaseImage:
             found = cls(noted["name"], noted["digest"], noted["config"], layers)
         except (OSError, ValueError, KeyError):
             return None
-        gone = any(layer.blob.origin is None and not _place(layer.blob.digest).exists() for layer in layers)
+        gone = any(layer.blob.origin is None and not (Loc.images / layer.blob.file).exists() for layer in layers)
         return None if gone else found
 
     @classmethod
@@ -126,10 +126,6 @@ def _note_of(layer: Layer) -> dict[str, Any]:
     return {**layer.blob.descriptor, "origin": layer.blob.origin, "diff_id": layer.diff_id, "by": layer.created_by}
 
 
-def _place(digest: str) -> Path:
-    return Loc.images / "blobs" / digest.replace(":", "/")
-
-
 def _blob(noted: Mapping[str, Any]) -> Blob:
     digest, origin = noted["digest"], noted["origin"]
     return Blob(digest, noted["size"], noted["mediaType"], lambda: _fetched(digest, noted["size"], origin), origin)
@@ -137,7 +133,7 @@ def _blob(noted: Mapping[str, Any]) -> Blob:
 
 def _fetched(digest: str, size: int, origin: str | None) -> BinaryIO:
     """The bytes of a layer, from here, or now fetched from the registry that has it."""
-    place = _place(digest)
+    place = Loc.images / blob_file(digest)
     if not place.exists() and origin is not None:
         reference = Reference.parse(f"{origin}@{digest}")
         make_private_folder(place.parent)
@@ -172,7 +168,8 @@ def _exported(
                 layers.append(by_diff_id[diff_id])
                 continue
             layer = compress_layer(_member(saved, path), f"base: {name}", folder / str(number))
-            os.replace(folder / str(number), _made(_place(layer.blob.digest).parent) / layer.blob.digest[7:])
+            place = Loc.images / layer.blob.file
+            os.replace(folder / str(number), _made(place.parent) / place.name)
             layers.append(layer)
     return config, tuple(layers)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["CONFIG", "INDEX", "LAYER", "MANIFEST", "Blob", "Layer", "digest_of"]
+__all__ = ["CONFIG", "INDEX", "LAYER", "MANIFEST", "Blob", "Layer", "blob_file", "digest_of"]
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -21,6 +21,11 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 def digest_of(data: bytes) -> str:
     """`sha256:` and the hexadecimal digits."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def blob_file(digest: str) -> str:
+    """The path of a blob in an OCI layout, and where it is kept here (image-spec 1.1, image-layout.md)."""
+    return f"blobs/{digest.replace(':', '/')}"
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ class Blob:
         return cls.of_bytes(json.dumps(value, separators=(",", ":"), sort_keys=True).encode(), media_type)
 
     @classmethod
-    def of_file(cls, path: Path, digest: str, media_type: str, origin: str | None = None) -> Blob:
+    def of_file(cls, path: Path, digest: str, media_type: str) -> Blob:
         """A blob in a file whose digest is known."""
-        return cls(digest, path.stat().st_size, media_type, lambda: path.open("rb"), origin)
+        return cls(digest, path.stat().st_size, media_type, lambda: path.open("rb"))
 
     def read(self) -> bytes:
         """All of it. For manifests and configs; layers are streamed."""
@@ -63,8 +68,8 @@ class Blob:
 
     @property
     def file(self) -> str:
-        """Its path in an OCI layout (image-spec 1.1, image-layout.md)."""
-        return f"blobs/{self.digest.replace(':', '/')}"
+        """Its path in an OCI layout."""
+        return blob_file(self.digest)
 
 
 @dataclass(frozen=True)

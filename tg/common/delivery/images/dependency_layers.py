@@ -27,7 +27,7 @@ from ...locations import Loc
 from ..environments.lock import Lock, Pin
 from ..environments.uv import run_uv
 from ..runtime.whole_files import make_private_folder, write_whole
-from .blob import LAYER, Blob, Layer
+from .blob import LAYER, Blob, Layer, blob_file
 from .bytecode import Interpreter, bytecode_path, compile_files
 from .image_paths import PREFIX, python_command, site_packages
 from .layer_writer import LayerFile, write_layer
@@ -39,7 +39,8 @@ FORMAT = 1
 
 BIG_BYTES = 8 * 1024 * 1024
 
-_SHEBANG = re.compile(rb"#!(?:/bin/sh\n'''exec' [^\n]*\n' '''|[^\n]*python[^\n]*)\n")
+_SHEBANG = re.compile(rb"\A#!(?:/bin/sh\n'''exec' [^\n]*\n' '''|[^\n]*python[^\n]*)\n")
+"""Of a first line alone: programs have such texts among their data."""
 _TESTS = re.compile(r"/tests?/")
 
 
@@ -165,9 +166,7 @@ def _write(group: _Group, paths: Sequence[str], folder: Path, interpreter: Inter
 
 def _script(place: Path, interpreter: Interpreter) -> bytes:
     """A script with a first line that finds Python in the image, instead of the one it was installed with here."""
-    return _SHEBANG.sub(
-        b"#!/usr/bin/env %b\n" % python_command(interpreter.version).encode(), place.read_bytes(), count=1
-    )
+    return _SHEBANG.sub(b"#!/usr/bin/env %b\n" % python_command(interpreter.version).encode(), place.read_bytes())
 
 
 def _record(place: Path, path: str, scripts: dict[str, bytes]) -> bytes:
@@ -206,7 +205,7 @@ def _kept(key: str) -> Layer | None:
     """A layer that was made before, if its blob is still there."""
     try:
         noted = json.loads((Loc.images / "layers" / f"{key}.json").read_bytes())
-        place = Loc.images / "blobs" / noted["digest"].replace(":", "/")
+        place = Loc.images / blob_file(noted["digest"])
         if place.stat().st_size != noted["size"]:
             return None
         return Layer(Blob.of_file(place, noted["digest"], LAYER), noted["diff_id"], noted["created_by"])

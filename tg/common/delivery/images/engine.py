@@ -80,7 +80,7 @@ class Engine:
             self.close()
             raise
         # Whoever forgets to close it: at the end of the object, or of the process.
-        self._finalizer = weakref.finalize(self, _close, self.api, self._tunnel)
+        weakref.finalize(self, _close, self.api, self._tunnel)
 
     def __enter__(self) -> Engine:
         return self

@@ -17,7 +17,7 @@ __all__ = ["BuiltPackage", "PackageFile", "package_layer"]
 
 
 _OF_THE_SENDER = re.compile(
-    r"tg/common/(?:cli|delivery/(?:environments|isolation|images|delivery|execution|trust))/(?!__init__\.py|example_job\.py)"
+    r"tg/common/(?:cli|delivery/(?:cluster|delivery|environments|execution|images|inspection|isolation|serving|trust))/(?!__init__\.py|example_job\.py)"
 )
 """Modules of ours that no run imports. An engine takes a layer by its files, so each that it need not have is time."""
 

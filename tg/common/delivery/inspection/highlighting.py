@@ -75,7 +75,7 @@ def spanned(text: str, syntax: Iterable[Span], changed: Sequence[Span] = ()) -> 
     pieces = []
     for begin, end in pairwise(sorted(cuts)):
         kinds = [kind for spans in layers for start, stop, kind in spans if start <= begin and end <= stop]
-        pieces.append(tag("span", text[begin:end], class_=" ".join(kinds)) if kinds else tag("span", text[begin:end]))
+        pieces.append(tag("span", text[begin:end], class_=" ".join(kinds) or None))
     return Markup("".join(pieces))
 
 

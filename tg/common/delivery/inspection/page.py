@@ -145,8 +145,7 @@ def _asset(name: str) -> str:
         raise DeliveryError(
             "this delivery was delivered, and pages of packages do not travel. Install training-grounds-delivery to make one."
         ) from error
-    text = _SOURCE_MAP.sub("", text)  # which a browser would look for beside the page
-    return text
+    return _SOURCE_MAP.sub("", text)  # which a browser would look for beside the page
 
 
 def _digest(text: str) -> str:
