@@ -81,7 +81,7 @@ lock: .venv/.ready ## Renew requirements/dev.lock after a change of an .in file 
 .PHONY: clean
 clean: ## Remove all that make made: environments, caches, builds
 	rm -rf .venv .venv-3.* .venv-torch .venv-peers .venv-servers .venv-mlserver .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
-	find tg tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find tg tests scripts benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: docs
 docs: .venv/.ready ## The documentation as a site, build/site/index.html; links that lead nowhere are errors
