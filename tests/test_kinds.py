@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import pytest
+import typing_extensions
 from projects import Project
 
 from tg.common.delivery.runtime.errors import UnexpectedType
@@ -88,19 +89,32 @@ def test_a_result_is_of_the_type_that_it_is_asked_for_as(project: Project, unche
     assert printed.splitlines()[-2:] == ["{'factor': 3}", "list dict"]
 
 
+class Counted(typing_extensions.Protocol):
+    def __len__(self) -> int: ...
+
+
 class Sized(Protocol):
     def __len__(self) -> int: ...
 
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(1, int), (True, int), (None, type(None)), ([], list[int]), ("text", Sized), ({}, Sized), (len, object)],
+    [
+        (1, int),
+        (True, int),
+        (None, type(None)),
+        ([], list[int]),
+        ("text", Sized),
+        ("text", Counted),
+        ({}, Sized),
+        (len, object),
+    ],
 )
 def test_what_is_of_a_kind(value: object, kind: object) -> None:
     check_kind(value, kind, "it")
 
 
-@pytest.mark.parametrize(("value", "kind"), [(1, str), ("1", int), ([], dict[str, int]), (1, Sized)])
+@pytest.mark.parametrize(("value", "kind"), [(1, str), ("1", int), ([], dict[str, int]), (1, Sized), (1, Counted)])
 def test_what_is_not(value: object, kind: object) -> None:
     with pytest.raises(UnexpectedType, match=r"^it (is a|has no) .*leaving the type out"):
         check_kind(value, kind, "it")

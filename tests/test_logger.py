@@ -70,3 +70,14 @@ def test_a_level_that_the_program_sets_is_kept(project: Project) -> None:
         Logger.error('shown')
     """)
     assert printed.split(" ", 2)[2] == "ERROR: shown\n"
+
+
+def test_a_line_that_cannot_be_written_takes_no_job_down(project: Project) -> None:
+    printed = project.run("""
+        import logging
+        from tg.common import Logger
+        logging.raiseExceptions = False
+        Logger.info('%d apples', 'three')
+        Logger.info('done')
+    """)
+    assert [line.partition(" INFO: ")[2] for line in printed.splitlines()] == ["done"]

@@ -27,6 +27,7 @@ def relocated(text: str) -> str:
         ("import mycompany.x", "import UID.mycompany.x as mycompany, UID.mycompany as mycompany"),
         ("a = 'é'; import tg", "a = 'é'; import UID.tg as tg"),
         ("  def f():\n    import mycompany as m", "  def f():\n    import UID.mycompany as m"),
+        ("if 1:\n  import mycompany.x as y", "if 1:\n  import UID.mycompany.x as y"),
         ("import_module('mycompany.x')", "import_module('UID.' 'mycompany.x')"),
         ("f'{import_module(\"mycompany.x\")}'", "f'{import_module(\"mycompany.x\")}'"),
     ],

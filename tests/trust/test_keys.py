@@ -141,3 +141,10 @@ def test_a_signature_is_of_its_message_and_its_kind(tmp_path: Path) -> None:
 def test_what_is_no_envelope_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"envelope|JSON|utf-8|Expecting"):
         Envelope.parse(text)
+
+
+def test_no_private_key_is_left_where_only_a_public_one_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.pub").touch()
+    with pytest.raises(TrustProblem, match=r"mine\.pub is there already"):
+        SigningKey.new(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()

@@ -323,7 +323,7 @@ install_package_and_get_loader({str(new)!r}, silent=True, policy=policy)
 """
     subprocess.run([sys.executable, "-c", answers], check=True, cwd=Path(__file__).parents[2])
     with pytest.raises(
-        UntrustedPackage, match=r"and one with [0-9]+ was accepted here before .*policy\.rolling_back\(\)"
+        UntrustedPackage, match=r"and one with [0-9]+ was accepted here before\. .*policy\.rolling_back\(\)"
     ):
         install_package_and_get_loader(old, silent=True, policy=policy)
     assert [package.version for package in Store().packages()] == ["2.0.0"]
@@ -352,9 +352,10 @@ def test_what_was_accepted_cannot_be_forgotten_silently(made: Callable[..., Path
     file = made()
     sign_package(file, key)
     install_package_and_get_loader(file, silent=True, policy=policy)
-    (Path(os.environ["TG_HOME"]) / "trust/highest/my_job").write_text("nonsense")
-    with pytest.raises(TrustProblem, match="was altered: it has no number"):
-        install_package_and_get_loader(file, silent=True, policy=policy)
+    for nonsense in (b"nonsense", b"\xff\xfe"):
+        (Path(os.environ["TG_HOME"]) / "trust/highest/my_job").write_bytes(nonsense)
+        with pytest.raises(TrustProblem, match="was altered: it has no number"):
+            install_package_and_get_loader(file, silent=True, policy=policy)
 
 
 def test_an_expired_package_is_refused(
@@ -474,6 +475,8 @@ def test_a_policy_that_others_can_write_is_refused(tmp_path: Path, mode: int) ->
         {"digests": "sha256:" + "0" * 64},
         {"signers": {"my_job": "ssh-ed25519 AAAA"}},
         {"signers": ["ssh-ed25519 AAAA"]},
+        {"signers": {"my_job": ["ssh-ed25519 AAAA"]}},
+        {"digests": ["abc"]},
     ],
 )
 def test_a_policy_that_cannot_be_right_is_refused(tmp_path: Path, content: object) -> None:

@@ -1,8 +1,8 @@
 """Where delivery keeps its files: computed when asked for, never created by asking.
 
 `TG_HOME` names the folder; without it, `~/.local/share/tg` (`XDG_DATA_HOME` is honoured, XDG Base Directory
-Specification 0.8). All but `keys` and `trust` can be deleted: packages are made again, the store is filled again. Without
-`trust`, packages that were made here are so no longer, and an older one is not told from a newer.
+Specification 0.8). All but `keys`, `trust`, `runs` and `server` can be deleted: packages are made again, the store is filled
+again. Without `runs`, results are gone; without `server`, what is live; without `trust`, packages that were made here are so no longer, and an older one is not told from a newer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Locations:
         if named:
             return Path(named).expanduser().absolute()
         data = os.environ.get("XDG_DATA_HOME")
-        if data:
+        if data and os.path.isabs(data):  # the specification: a relative path is ignored
             return Path(data) / "tg"
         try:
             return Path.home() / ".local" / "share" / "tg"

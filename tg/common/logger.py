@@ -44,7 +44,7 @@ class _DefaultHandler(logging.Handler):
         try:
             stream.write(self.format(record) + "\n")
             stream.flush()
-        except (OSError, ValueError):  # closed or broken stream: logging never takes the job down
+        except Exception:  # noqa: BLE001 as `logging` has it: a line that cannot be written takes no job down
             self.handleError(record)
 
 

@@ -49,6 +49,7 @@ class _CellHooks:
 
     def begin(self, *info: object) -> None:
         """From now on what is told is of this cell. A kernel runs each in a context of its own, so nothing is to be put back."""
+        self.end()  # one that runs another, as `%run` of a notebook does, has no end of its own before that
         self._cell = _CellProgress()
         listen(self._cell.told)
 

@@ -153,12 +153,12 @@ def _resolved(options: Sequence[str], requirements: Sequence[str], where: str, w
 def _binary_options(from_source: Sequence[str]) -> list[str]:
     options = ["--only-binary", ":all:"]
     for name in from_source:
-        options += ["--no-binary", name]
+        options += [_FROM_SOURCE, name]
     return options
 
 
 def _pins(text: str) -> list[Pin]:
-    """The entries of a requirements file: a line that begins with a name, and those below it that are indented."""
+    """The entries of a requirements file: a line that begins with a name, and all below it up to the next."""
     pins: list[Pin] = []
     for line in text.splitlines(keepends=True):
         match = _PIN.match(line)

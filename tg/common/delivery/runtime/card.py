@@ -50,7 +50,7 @@ def card(
         for name, value in facts
         if value is not None and value != "" and value != () and value != []
     )
-    table = f'<table class="tg-facts">{rows}</table>' if rows else ""
+    table = f"<table>{rows}</table>" if rows else ""
     text = "\n".join(lines)
     log = f'<div class="tg-log"><pre>{html.escape(text)}</pre></div>' if text else ""
     heading = f'<div class="tg-head">{html.escape(kind)} <b>{html.escape(title)}</b>{shown}</div>'

@@ -5,7 +5,7 @@ DeliveryError
 ├── UndeliverablePayload   the payload holds something that cannot travel
 ├── UndeliverableSource    the source tree cannot travel as it is
 ├── PackageRejected        a file that is no package, or not the one that was made
-│   ├── IncompatiblePackage    made for a newer format or another Python
+│   ├── IncompatiblePackage    made for another format, protocol or Python
 │   └── UntrustedPackage       sound, but not by anybody who is trusted here
 ├── TrustProblem           a key, a policy, or the memory of what was accepted cannot be used
 ├── StorageProblem         a disk is full, read-only, or has no room for us
@@ -99,7 +99,7 @@ def _made_again(kind: type[DeliveryError], arguments: tuple[Any, ...], fields: d
 
 
 class InvalidName(DeliveryError, ValueError):
-    """Raised by `Packaging.make_package` and `UID` for a name that gives no module, wheel or file name."""
+    """Raised for a name, version, key, address or destination that cannot be used; `nearest` is one that can, where there is any."""
 
     def __init__(self, message: str, *, given: object, nearest: str | None = None) -> None:
         super().__init__(message)
@@ -128,7 +128,7 @@ class UndeliverableSource(_Collected):
 
 
 class PackageRejected(DeliveryError):
-    """Raised when a package file is read, before anything of it is imported, unpickled or left on the disk."""
+    """Raised when a package, as a file or installed, is not used: before anything of it is imported or unpickled."""
 
     def __init__(self, message: str, *, path: Path, member: str | None = None) -> None:
         super().__init__(message)
@@ -137,7 +137,7 @@ class PackageRejected(DeliveryError):
 
 
 class IncompatiblePackage(PackageRejected):
-    """Raised when a package is sound, but made for a newer format or for another Python than this one."""
+    """Raised when a package is sound, but of another format, protocol or release than is understood here, or for another Python."""
 
 
 class UntrustedPackage(PackageRejected):
@@ -157,7 +157,7 @@ class StorageProblem(DeliveryError):
 
 
 class DependencyProblem(DeliveryError):
-    """Raised by `install_package_and_get_loader`; `problems` names each requirement and what is installed."""
+    """Raised when requirements cannot be resolved, installed or had together; `problems` has what is known of each."""
 
     def __init__(self, message: str, *, problems: Sequence[str]) -> None:
         super().__init__(message)
@@ -176,7 +176,7 @@ class CommandFailed(DeliveryError):
 
 
 class ImageProblem(DeliveryError):
-    """Raised while an image is composed, before any engine or registry gets it."""
+    """Raised when an image cannot be composed, or a platform not be delivered to, before any engine or registry gets anything."""
 
 
 class EngineProblem(DeliveryError):
@@ -335,7 +335,9 @@ class UnexpectedType(DeliveryError, TypeError):
 
 
 class UntrustedResult(DeliveryError):
-    """Raised by `Run.result` before anything of the result is made: `reference` is the global it must not refer to."""
+    """Raised by `Run.result` before anything of the result is made: `reference` is the global it must not refer to, empty
+    where it is not about one.
+    """
 
     def __init__(self, message: str, *, reference: str) -> None:
         super().__init__(message)
@@ -347,7 +349,7 @@ class PackageNotFound(DeliveryError, LookupError):
 
 
 class PackageBusy(DeliveryError):
-    """Raised when a package is to be exchanged or unloaded by the very code that is importing it."""
+    """Raised when a package is to be exchanged or unloaded while it is imported: by the very code that does it, or by others without an end."""
 
 
 class NotAJob(DeliveryError, TypeError):

@@ -37,9 +37,11 @@ def relocated_imports(text: str | bytes, prefix: str, roots: Roots) -> str | byt
     if isinstance(text, bytes) and any(_ENCODING.match(line) for line in text.splitlines()[:2]):
         return text
     source = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    block = b""
     tree = _parsed(source)
     if tree is None:
-        source = _BLOCK + source  # which may be indented, as text in tests is
+        block = _BLOCK  # it may be indented, as text in tests is
+        source = block + source
         tree = _parsed(source)
     if tree is None:
         return text
@@ -48,12 +50,12 @@ def relocated_imports(text: str | bytes, prefix: str, roots: Roots) -> str | byt
     for start, end, put in sorted(_edits(tree, source, starts, prefix, roots)):
         parts += [source[done:start], put.encode()]
         done = end
-    changed = b"".join([*parts, source[done:]]).removeprefix(_BLOCK)
+    changed = b"".join([*parts, source[done:]])[len(block) :]
     return changed if isinstance(text, bytes) else changed.decode("utf-8", "surrogatepass")
 
 
 def relocated_tree(tree: ast.AST, prefix: str, roots: Roots) -> ast.AST:
-    """The same for a syntax tree: a copy where it imports a root, and else the tree itself."""
+    """The import statements of a syntax tree, changed so: a copy where it imports a root, and else the tree itself. Calls stay."""
 
     def names_root(node: ast.AST) -> bool:
         if isinstance(node, ast.ImportFrom):

@@ -29,7 +29,7 @@ class _Nothing(Protocol):
 
 _NO_MEMBERS = {
     *dir(_Nothing),
-    *("_is_runtime_protocol", "__annotations__", "__non_callable_proto_members__", "__orig_bases__"),
+    *("_is_runtime_protocol", "__annotations__", "__orig_bases__"),
 }
 
 
@@ -45,18 +45,18 @@ def check_kind(
     plain = get_origin(kind) or kind
     if not isinstance(plain, type) or plain is UnionType:
         raise TypeError(f"{what} is asked for as {kind!r}, which is no class. Give a class or a protocol.")
-    found = ".".join(classes[0]) if classes else _name(type(value))
+    found = (".".join(classes[0]) if classes else _name(type(value))).removeprefix("builtins.")
     if getattr(plain, "_is_protocol", False):
         missing = [name for name in _members(plain) if not hasattr(value, name)]
         problem = f"has no {', '.join(missing)}, as {_name(kind)} has" if missing else None
     else:
         is_of = isinstance(value, plain) or (module or "", plain.__qualname__) in classes
-        problem = None if is_of else f"is a {found.removeprefix('builtins.')}, and no {_name(kind)}"
+        problem = None if is_of else f"is a {found}, and no {_name(kind)}"
     if problem:
         raise UnexpectedType(
             f"{what} {problem}. Ask for what it is, or for anything by leaving the type out.",
             expected=_name(kind),
-            found=found.removeprefix("builtins."),
+            found=found,
         )
 
 
@@ -75,6 +75,11 @@ def name_in_package(kind: Any, roots: Iterable[str], package: str) -> str | None
 
 def _members(protocol: Any) -> list[str]:
     """The names of the methods and attributes of a protocol."""
+    known = getattr(
+        protocol, "__protocol_attrs__", None
+    )  # typing's own from 3.12 on, those of typing_extensions before
+    if known is not None:
+        return sorted(known)
     annotated = {name for one in protocol.__mro__ for name in vars(one).get("__annotations__", ())}
     return sorted(({*dir(protocol)} | annotated) - _NO_MEMBERS)
 

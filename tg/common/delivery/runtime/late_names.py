@@ -115,4 +115,5 @@ def _roots() -> Roots:
 
 @lru_cache(maxsize=8)
 def _roots_of(module: str) -> Roots:
-    return Roots(roots_of_package(module), "")
+    """As relocation has them: what was run is imported by nobody, and so `__main__` is that of this process."""
+    return Roots(Roots.of(roots_of_package(module), "").imported, "")

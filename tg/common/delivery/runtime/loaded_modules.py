@@ -50,7 +50,7 @@ def importing_paused(root: str) -> Iterator[None]:
                 + (
                     " by the same thread. Do it after the import."
                     if mine
-                    else f", for {_WAIT_SECONDS:.0f} seconds now."
+                    else f", for {_WAIT_SECONDS:.0f} seconds now. Try again when that import is over."
                 )
             )
         time.sleep(0.001)

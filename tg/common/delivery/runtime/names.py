@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from dataclasses import dataclass
 
 from .errors import InvalidName
@@ -36,7 +37,7 @@ _KEY = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?", re.ASCII)
 
 @dataclass(frozen=True)
 class UID:
-    """The module name of a package. `str()` gives it, `UID.parse` reads it back.
+    """The module name of a package. `str()` gives it; `UID.parse` reads it back, unless it is `human_readable`.
 
     Raises `InvalidName` for a name or version that is not in its canonical form.
     """
@@ -102,8 +103,6 @@ def check_payload_key(key: object) -> None:
 
 def _check_name(name: object, *, alone: bool) -> None:
     """`alone`: the name is the module name by itself, so it must be no keyword and hide no module of Python."""
-    import sys
-
     text = name if isinstance(name, str) else ""
     if not _NAME.fullmatch(text) or len(text) > _MAX_LENGTH:
         nearest = _nearest_name(text)
@@ -156,7 +155,10 @@ def _check_version(version: object) -> None:
             nearest=canonical,
         )
     if len(text) > _MAX_LENGTH:
-        raise InvalidName(f"version {version!r} is longer than {_MAX_LENGTH} characters.", given=version)
+        raise InvalidName(
+            f"version {version!r} is longer than {_MAX_LENGTH} characters. Use a shorter one, or leave it out.",
+            given=version,
+        )
 
 
 def _canonical_version(text: str) -> str | None:

@@ -149,11 +149,12 @@ def sweep_unfinished(parent: Path) -> None:
         return
     with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if entry.name.startswith(_FILE) and _is_left(entry.path, entry.path):
-                with suppress(FileNotFoundError):
-                    os.unlink(entry.path)
-            elif entry.name.startswith(_FOLDER) and _is_left(entry.path, os.path.join(entry.path, _LOCK)):
-                shutil.rmtree(entry.path, ignore_errors=True)
+            if entry.name.startswith(_FILE):
+                _remove_if_left(entry.path, entry.path, os.unlink)
+            elif entry.name.startswith(_FOLDER):
+                _remove_if_left(
+                    entry.path, os.path.join(entry.path, _LOCK), lambda path: shutil.rmtree(path, ignore_errors=True)
+                )
 
 
 def _lock(descriptor: int) -> None:
@@ -162,24 +163,29 @@ def _lock(descriptor: int) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # nobody else has it for longer than a look
 
 
-def _is_left(path: str, lock: str) -> bool:
-    """Whether nobody writes it any more.
+def _remove_if_left(path: str, lock: str, remove: Callable[[str], object]) -> None:
+    """Remove what nobody writes any more.
 
     1. Whoever makes it, makes the lock's file, locks that, and then writes into it (a file is its own lock).
     2. So one that has bytes and is not locked belongs to nobody.
     3. One without bytes is about to be locked by whoever made it, unless that is a while ago.
+    4. It is removed as long as it is locked: whoever waits for it finds then that it is none any more, and makes another.
     """
     try:
         descriptor = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:
         with suppress(FileNotFoundError):
-            return time.time() - os.stat(path).st_mtime > _NO_LOCK_YET_SECONDS
-        return False
+            if time.time() - os.stat(path).st_mtime > _NO_LOCK_YET_SECONDS:
+                remove(path)
+        return
+    except OSError:  # nothing of ours
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         found = os.fstat(descriptor)
-        return found.st_size > 0 or time.time() - found.st_ctime > _NO_LOCK_YET_SECONDS
-    except OSError:
-        return False
+        if found.st_size > 0 or time.time() - found.st_ctime > _NO_LOCK_YET_SECONDS:
+            remove(path)
+    except OSError:  # somebody has it, or has removed it
+        return
     finally:
         os.close(descriptor)

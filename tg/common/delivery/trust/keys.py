@@ -56,10 +56,13 @@ class PublicKey:
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> PublicKey:
         """Read a `.pub` file. Raises `TrustProblem`."""
+        path = Path(file).expanduser()
         try:
-            return cls.parse(Path(file).read_text(encoding="utf-8"))
+            return cls.parse(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise TrustProblem(f"the public key {file} cannot be read: {error}.") from error
+            raise TrustProblem(
+                f"the public key {path} cannot be read: {error}. `tg keys new` writes one beside the private key."
+            ) from error
 
     def __str__(self) -> str:
         line = f"{_KIND} {base64.b64encode(self._blob).decode()}"
@@ -86,6 +89,10 @@ class PublicKey:
         return _BLOB_START + self.raw
 
 
+def _is_there(file: str | Path) -> TrustProblem:
+    return TrustProblem(f"{file} is there already. Name another file, or remove that one.")
+
+
 _BLOB_START = struct.pack(">I", len(_KIND)) + _KIND.encode() + struct.pack(">I", _KEY_BYTES)
 
 
@@ -104,13 +111,16 @@ class SigningKey:
     def new(cls, file: str | os.PathLike[str], *, comment: str = "") -> SigningKey:
         """Make a key and write it to `file`, which only its owner can read, and its public half to `file.pub`.
 
-        Raises `TrustProblem` when one of them is there: a key is never written over.
+        Raises `TrustProblem` when one of them is there, since a key is never written over, or cannot be written.
         """
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
         path = Path(file).expanduser().absolute()
         public_path = path.with_name(f"{path.name}.pub")
+        for place in (path, public_path):
+            if os.path.lexists(place):
+                raise _is_there(place)
         key = cls(Ed25519PrivateKey.generate(), comment)
         content = key._private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         try:
@@ -121,7 +131,7 @@ class SigningKey:
                     os.fchmod(descriptor, mode)
                     opened.write(data)
         except FileExistsError as error:
-            raise TrustProblem(f"{error.filename} is there already. Name another file, or remove that one.") from error
+            raise _is_there(error.filename) from error
         except OSError as error:
             raise TrustProblem(f"no key can be written to {path}: {error.strerror}.") from error
         return key

@@ -29,7 +29,7 @@ from .envelope import Envelope
 from .keys import PublicKey
 from .manifest import KIND, FileEntry, Manifest
 from .own_builds import is_own_build
-from .sequences import highest_sequence, note_sequence
+from .sequences import note_sequence
 
 __all__ = ["POLICY_VARIABLE", "Claim", "Policy"]
 
@@ -125,14 +125,16 @@ class Policy:
                     raise TrustProblem(
                         f"the policy {path} can be written by others, so it is not yours to rely on. chmod 600 {path}"
                     )
-                return cls._of_json(json.loads(opened.read()))
+                content = opened.read()
         except OSError as error:
             raise TrustProblem(
                 f"the policy {path} cannot be read: {error.strerror}. Nothing is trusted without it."
             ) from error
-        except (ValueError, TypeError, AttributeError) as error:
+        try:
+            return cls._of_json(json.loads(content))
+        except (TrustProblem, ValueError, TypeError, AttributeError) as error:
             raise TrustProblem(
-                f"the policy {path} is none: {error}. It is JSON, with some of {', '.join(_FIELDS)}."
+                f"the policy {path} is none: {str(error).rstrip('.')}. It is JSON, with some of {', '.join(_FIELDS)}."
             ) from error
 
     @classmethod
@@ -168,19 +170,17 @@ class Policy:
                 raise _refused(claim, f"the key {key_id} that it is signed with is revoked")
         if claim.digest in self.digests:
             return "its digest is one that is trusted"
-        reasons = []
+        refusal: UntrustedPackage | None = None
         if self.signers and envelope is not None:
             try:
                 return self._check_signature(claim, envelope, is_new=is_new)
             except UntrustedPackage as error:
-                reasons.append(error)
+                refusal = error
         if self.own_builds and is_own_build(claim.digest.partition(":")[2]):
             return "it was made here"
         if self.anything:
             return "anything is trusted"
-        if reasons:
-            raise reasons[0]
-        raise _refused(claim, self._why_not(claim))
+        raise refusal or _refused(claim, self._why_not())
 
     def _check_signature(self, claim: Claim, envelope: Envelope, *, is_new: bool) -> str:
         keys = self.signers.get(claim.name, ())
@@ -213,21 +213,11 @@ class Policy:
         if is_new:
             older = note_sequence(claim.name, manifest.sequence, manifest.digest, back=self.going_back)
             if older is not None:
-                raise _refused(
-                    claim,
-                    f"{older} (highest: {highest_sequence(claim.name)}). To go back on purpose: policy.rolling_back()",
-                )
+                raise _refused(claim, f"{older}. To go back on purpose: policy.rolling_back()")
         return f"it is signed by {key.comment or key.key_id}"
 
-    def _why_not(self, claim: Claim) -> str:
-        ways = []
-        if self.signers:
-            names = claim.name in self.signers
-            ways.append(
-                "it is not signed"
-                if names or claim.envelope is None
-                else f"nobody may sign packages named {claim.name}"
-            )
+    def _why_not(self) -> str:
+        ways = ["it is not signed"] if self.signers else []  # one that is signed has been refused before
         if self.digests:
             ways.append("its digest is none of those that are trusted")
         if self.own_builds:

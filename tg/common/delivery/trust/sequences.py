@@ -20,7 +20,7 @@ from ...locations import Loc
 from ..runtime.errors import TrustProblem
 from ..runtime.whole_files import make_private_folder, write_whole
 
-__all__ = ["highest_sequence", "next_sequence", "note_sequence"]
+__all__ = ["next_sequence", "note_sequence"]
 
 
 def next_sequence(name: str) -> int:
@@ -29,11 +29,6 @@ def next_sequence(name: str) -> int:
         sequence = max(time.time_ns() // 1_000_000, _number(file) + 1)
         _write(file, str(sequence))
     return sequence
-
-
-def highest_sequence(name: str) -> int:
-    """The highest number of a package of that name that was accepted here; -1 when none was."""
-    return _number(Loc.trust / "highest" / name)
 
 
 def note_sequence(name: str, sequence: int, manifest_digest: str, *, back: bool) -> str | None:
@@ -75,8 +70,8 @@ def _words(file: Path) -> list[str]:
 
 
 def _number(file: Path) -> int:
-    words = _words(file)
     try:
+        words = _words(file)
         return int(words[0]) if words else -1
     except ValueError as error:
         raise TrustProblem(
