@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,20 @@ def test_items_are_taken_as_their_results_are(executor: ClusterExecutor, package
             assert result == 2 * (given - 1)
             assert taken - given <= 10 * 2 * 48 * 3 + 10
     assert run.state == "cancelled"
+
+
+def test_a_map_that_an_error_has_ended_does_not_go_on(executor: ClusterExecutor, package: Path) -> None:
+    """What was under way then is lost; what is asked for later would be results with a gap."""
+
+    def items() -> Iterator[int]:
+        yield from range(100)
+        raise OSError("the disk is gone")
+
+    run = executor.map(package, items(), batch_size=1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="the disk is gone"):
+            run.result()
+    assert run.state == "failed"
 
 
 def test_batches_grow_as_long_as_they_are_short(executor: ClusterExecutor, engine: ThreadEngine, package: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import secrets
 from collections.abc import Iterable, Sequence, Sized
+from contextlib import suppress
 from itertools import accumulate
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
@@ -109,7 +110,11 @@ class ClusterExecutor:
 
     def runs(self) -> list[ClusterRun | MapRun]:
         """All runs that the cluster keeps, from whatever process."""
-        return [self.find(run_id) for run_id in self.engine.kept_runs()]
+        found: list[ClusterRun | MapRun] = []
+        for run_id in self.engine.kept_runs():
+            with suppress(RunNotFound):  # somebody has taken its result meanwhile
+                found.append(self.find(run_id))
+        return found
 
     def remove(self, run_id: str) -> None:
         """Take a run away: end it, and keep nothing of it. Raises `RunNotFound`."""
@@ -123,8 +128,9 @@ class ClusterExecutor:
         batches = []
         while batch := source.next():
             batches.append(batch)
-        for index, failure in source.unsent.items():
-            raise UndeliverablePayload("items", [f"item {index} cannot be sent: {failure['message']}"])
+        if source.unsent:
+            problems = [f"item {index} cannot be sent: {one['message']}" for index, one in source.unsent.items()]
+            raise UndeliverablePayload("items", problems)
         facts = RunFacts.of(order, parcel, [len(one.indices) for one in batches])
         tickets = self.engine.submit(order, [one.data for one in batches], kept=facts.to_json())
         return self._of_detached(facts, tickets, batches)

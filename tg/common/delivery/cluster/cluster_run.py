@@ -95,9 +95,9 @@ class ClusterRun:
     def state(self) -> str:
         """`running`, `succeeded`, `failed` or `cancelled`, as it is now."""
         self._look(0)
+        code = self._code()  # the answer tells whether it was cancelled
         if self._is_cancelled:
             return "cancelled"
-        code = self._code()
         return "running" if code is None else "failed" if code else "succeeded"
 
     @property
@@ -129,7 +129,9 @@ class ClusterRun:
         return code
 
     def result(self, kind: type[Kind] | None = None) -> Kind:
-        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none."""
+        """What the job returned, in classes of the local `tg`; waits for it. See `Run.result`. Raises `RunFailed` when there is none,
+        and what is wrong with all of it, as `MapRun.outcomes` does.
+        """
         name = self._facts.order.module_name
         run: dict[str, Any] = {"run_id": self.id, "exit_code": self.wait()}
         if self._is_cancelled:

@@ -148,10 +148,10 @@ class DaskEngine:
         with self._changed:
             futures = [self._futures.pop(str(ticket)) for ticket in tickets if ticket in self._futures]
             self._ended.difference_update(map(str, tickets))
-        kept = self.kept(run_id)
         with self._asked():
-            if kept is not None:
-                published = {"facts": kept.facts, "futures": [], "cancelled": True}
+            found = self.client.get_dataset(run_id, default=None)
+            if found is not None:
+                published = {"facts": found["facts"], "futures": [], "cancelled": True}
                 self.client.publish_dataset(published, name=run_id, override=True)
             self.client.cancel(futures, force=True)
 
@@ -267,9 +267,7 @@ class DaskEngine:
             name = plugin_name
 
             def setup(self, worker: Any) -> None:
-                namespace: dict[str, Any] = {"__name__": "tg_cluster_bootstrap"}
-                exec(text, namespace)
-                namespace["node_module"](digest, lambda: archive)
+                bring(archive)
 
         if not self.client.run_on_scheduler(has_it):
             self.client.run_on_scheduler(bring, archive)

@@ -24,6 +24,8 @@ CHUNK_BYTES = 16 * 1024 * 1024
 
 _LEFT = "cancelled", "released", "forgotten"
 _kept: dict[str, Path] = {}
+_coming: dict[str, int] = {}
+"""How many bytes of a file are there, from its beginning on. Drivers may bring the same one at once: they write the same bytes."""
 
 
 def task(order_data: bytes, items: bytes) -> bytes:
@@ -63,21 +65,26 @@ def worker_of(key: str, dask_scheduler: Any = None) -> str | None:
 
 
 def keep(seal: str, offset: int, data: bytes, size: int) -> bool | str:
-    """Keep a piece of a package file in the scheduler's process; without data it is only asked whether the file is complete.
+    """Keep a piece of a package file in the scheduler's process.
 
-    Returns whether it is, or why it cannot be kept. What is kept goes with the process.
+    Returns whether it is complete, or why it cannot be kept. What is kept goes with the process.
     """
-    if seal in _kept or not data:
-        return seal in _kept
+    if seal in _kept:
+        return True
+    there = _coming.get(seal, 0)
+    if offset > there:
+        return "the scheduler was started anew meanwhile"
     try:
         file = _folder() / seal
-        with open(file, "r+b" if offset else "wb") as opened:
+        with open(file, "r+b" if there else "wb") as opened:
             opened.seek(offset)
             opened.write(data)
     except OSError as error:  # the driver would not know the class of another error
         return str(error)
-    if offset + len(data) == size:
+    _coming[seal] = max(there, offset + len(data))
+    if _coming[seal] == size:
         _kept[seal] = file
+        del _coming[seal]
     return seal in _kept
 
 

@@ -102,6 +102,7 @@ class MapRun:
         """How many have been put in order: given, or among those that are next."""
         self._ahead = _FEWEST
         self._looked_at = time.monotonic()
+        self._broken_by: BaseException | None = None
         self._state: Literal["running", "succeeded", "failed", "cancelled"] = "cancelled" if cancelled else "running"
         self._log = RunLog()
         self._progress = ProgressBar(f"{self.id} on {engine.name}", total, shown=progress)
@@ -193,6 +194,8 @@ class MapRun:
         """
         if self._state == "cancelled":
             raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
+        if self._broken_by is not None:  # what was under way then is lost, so there is a gap
+            raise self._broken_by
         try:
             if self._under_way and time.monotonic() - self._looked_at > _LOOK_SECONDS:
                 self._take_in(0)  # whoever takes the results may be slow
@@ -208,9 +211,10 @@ class MapRun:
                     self._has_come_to_its_end()
                     return False
                 self._take_in(None)
-        except BaseException:
+        except BaseException as error:
             if self._state == "running":
-                self._end("failed")
+                self._broken_by = error
+                self._end("failed" if isinstance(error, Exception) else "cancelled")
             raise
         for index in range(self._ordered, self._ordered + _LOOK_EVERY):
             if index not in self._ready:
@@ -274,6 +278,7 @@ class MapRun:
         if error is not None:
             raise error
         if answer.given_up:
+            self._end("cancelled")
             raise RunCancelled(f"the run {self.id} was cancelled.", run_id=self.id, exit_code=None)
         if answer.unloadable is not None:
             failure = answer.unloadable
@@ -334,7 +339,7 @@ class MapRun:
 
     def _end(self, state: Literal["succeeded", "failed", "cancelled"]) -> None:
         self._state = state
+        self._progress.close()
         under_way, self._under_way = list(self._under_way), {}
         if under_way:
             self._engine.cancel(self.id, under_way)
-        self._progress.close()

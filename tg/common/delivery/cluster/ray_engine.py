@@ -45,7 +45,7 @@ class RayEngine:
         self._archive = DeliveryArchive.of_this_process()
         self._address = ray.get_runtime_context().gcs_address
         self._driver = ray.get_runtime_context().get_job_id()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._found: Any = None
         self._functions: dict[str, Any] = {}
         self._pledges: dict[Any, tuple[str, Path]] = {}
@@ -276,8 +276,8 @@ class RayEngine:
                 )
                 .remote()
             )
-        if ray.get(self._found.lacks.remote([self._archive.digest], self._driver)):
-            self._hold(self._archive.digest, self._archive.data)
+            if ray.get(self._found.lacks.remote([self._archive.digest], self._driver)):
+                self._hold(self._archive.digest, self._archive.data)
         return self._found
 
     def _function(self, name: str) -> Any:

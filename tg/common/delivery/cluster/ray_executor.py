@@ -117,7 +117,8 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _is_same(one: str, other: str) -> bool:
     """Whether two addresses are of one cluster, though one may be a name, or this machine's own."""
     places: list[Any] = [_host_and_port(one), _host_and_port(other)]
-    if places[0][1] != places[1][1]:
+    # A Ray Client server has a port of its own; what a cluster tells is that of its GCS.
+    if not one.startswith("ray://") and places[0][1] != places[1][1]:
         return False
     try:
         found = [{info[4][0] for info in socket.getaddrinfo(*place)} for place in places]

@@ -106,7 +106,11 @@ class Keeper:
 
     async def pledge(self, digest: str, size: int, driver: str) -> None:
         """Know that a driver puts these bytes into the object store when it hears that they are `wanted`."""
-        self._held[digest] = _Held(size, driver)
+        held = self._held.get(digest)
+        if held is None or held.here.is_set():
+            self._held[digest] = _Held(size, driver)
+        else:  # another driver has pledged it, and a worker may wait for it already: whoever brings it first, that one gets it
+            held.driver = driver
 
     async def wanted(self, digest: str) -> None:
         """Wait until a worker asks for bytes that are pledged."""

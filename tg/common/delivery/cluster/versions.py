@@ -68,21 +68,28 @@ class Versions:
         with self._lock:
             making = self._making.setdefault(seal, threading.Lock())
         with making:  # tasks of other versions go on while a big one is fetched
-            with self._lock:
-                version = self._versions.get(seal)
-            if version is None or not version.package.folder.is_dir():  # somebody has removed it from the store
+            version = self._take(seal)
+            if version is None:
                 version = _ready(seal, file, fetch, check=check)
-            with self._lock:
-                self._versions[seal] = version
-                self._versions.move_to_end(seal)
-                version.in_use += 1
-                for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
-                    self._versions.pop(other).entry_point.unload()
+                self._take(seal, version)
         try:
             yield version
         finally:
             with self._lock:
                 version.in_use -= 1
+
+    def _take(self, seal: str, made: Version | None = None) -> Version | None:
+        """Count one more task of a version, so that it stays loaded; of those without a task, all but the last go."""
+        with self._lock:
+            version = made or self._versions.get(seal)
+            if version is None or (made is None and not version.package.folder.is_dir()):
+                return None  # not loaded, or somebody has removed it from the store
+            self._versions[seal] = version
+            self._versions.move_to_end(seal)
+            version.in_use += 1
+            for other in [one for one, held in self._versions.items() if not held.in_use][:-_KEPT]:
+                self._versions.pop(other).entry_point.unload()
+            return version
 
 
 def installed(seal: str, file: str, fetch: Fetch) -> InstalledPackage:

@@ -60,7 +60,7 @@ class ModuleTree:
         """Make this tree the one that has the UID; whichever had it is set aside. Returns whether one had to be.
 
         The tree's folder joins `sys.path`, so that `multiprocessing` and joblib children find it as well. Raises
-        `PackageBusy` when the tree that has the UID is being imported by the calling thread.
+        `PackageBusy` when the tree that has the UID is being imported by the calling thread, or by others for too long.
         """
         parent = str(self.folder.parent)
         while True:
@@ -90,7 +90,7 @@ class ModuleTree:
         return name
 
     def unload(self) -> None:
-        """Take the tree out of the interpreter; objects that are still held keep their classes and functions."""
+        """Take the tree out of the interpreter; objects that are still held keep their classes and functions. Raises `PackageBusy`."""
         parent = str(self.folder.parent)
         for name in (self.uid, self.alias):
             with importing_paused(name):
