@@ -72,6 +72,10 @@ def test_the_result_comes_back_and_the_lines_that_were_logged(executor: DockerEx
     assert run.result() is run.result()
     with pytest.raises(RunNotFound):  # its result was taken, so the container is gone
         executor.find(run.id)
+    asked_at = time.monotonic()
+    with pytest.raises(RunNotFound, match=f"no run {run.id} on .*its result was taken"):
+        list(run.logs())
+    assert time.monotonic() - asked_at < 5  # what the engine has answered is not asked for again
 
 
 def test_a_result_of_a_class_of_the_tree_is_of_the_local_class(project: Project, image_cache: Path) -> None:
@@ -192,6 +196,37 @@ except OSError:
     run.remove()
 
 
+def test_an_output_that_the_job_has_removed_is_missed_and_the_result_is_not(
+    ssh_host: str, deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = deliver("import os\nos.rmdir('gone')\nopen('kept/file', 'w').write('kept')\nreturn 7")
+    outputs = {"gone": tmp_path / "gone", "kept": tmp_path / "kept"}
+    with DockerExecutor(host=ssh_host, outputs=outputs) as executor:
+        run = executor.start(package)
+        assert run.result() == 7
+    assert f"the run {run.id} has left no output gone" in caplog.text
+    assert os.listdir(tmp_path / "gone") == []
+    assert (tmp_path / "kept/file").read_text() == "kept"
+
+
+def test_a_result_that_another_process_takes_meanwhile_is_told(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("return 1"))
+        run.wait()
+        api = executor._pusher.engine().api
+        original = api.get_archive
+
+        def late(*arguments: Any) -> Any:
+            run.remove()
+            return original(*arguments)
+
+        monkeypatch.setattr(api, "get_archive", late)
+        with pytest.raises(RunNotFound, match="its result was taken"):
+            run.result()
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="every Python 3.12 has the filter")
 def test_a_python_without_filters_brings_back_the_same(
     ssh_host: str, deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -268,6 +303,40 @@ def test_a_cancelled_run_ends_and_says_so_to_everybody(executor: DockerExecutor,
     with pytest.raises(RunCancelled):
         found.result()
     found.remove()
+
+
+def test_a_run_that_ends_by_itself_as_it_is_cancelled_keeps_its_result(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("import time\ntime.sleep(1)\nreturn 5"))
+        api = executor._pusher.engine().api
+        original = api.rename
+
+        def late(container: str, name: str) -> None:
+            api.wait(container)
+            original(container, name)
+
+        monkeypatch.setattr(api, "rename", late)
+        run.cancel()
+        assert (run.state, executor.find(run.id).state) == ("succeeded", "succeeded")
+        assert run.result() == 5
+
+
+def test_a_run_is_cancelled_though_the_answer_to_it_was_lost(deliver: Deliver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("import time\ntime.sleep(600)"))
+        api = executor._pusher.engine().api
+        original = api.rename
+
+        def unheard(container: str, name: str) -> None:
+            original(container, name)
+            raise ConnectionError("cut")
+
+        monkeypatch.setattr(api, "rename", unheard)
+        run.cancel()
+        assert run.state == "cancelled"
+        run.remove()
 
 
 def test_a_job_that_ends_its_process_is_told_by_status(executor: DockerExecutor, deliver: Deliver) -> None:
