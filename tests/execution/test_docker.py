@@ -18,6 +18,7 @@ import pytest
 from extensions import extension
 from projects import REPOSITORY, Project
 
+from tg.common.delivery.delivery import Containering
 from tg.common.delivery.execution import DockerExecutor
 from tg.common.delivery.images.engine import Engine
 from tg.common.delivery.runtime.errors import (
@@ -264,6 +265,32 @@ def test_inputs_that_are_not_there_are_refused(deliver: Deliver, tmp_path: Path)
         pytest.raises(InvalidName, match="not there"),
     ):
         executor.start(deliver("pass"))
+
+
+def test_what_its_places_do_not_allow_is_refused_before_an_image_is_made(
+    ssh_host: str, deliver: Deliver, tmp_path: Path
+) -> None:
+    none = Containering("none")
+    none.base_image = "127.0.0.1:9/no/such:image"
+    package = deliver("pass")
+    outputs = {"out": tmp_path / "out"}
+    with (
+        DockerExecutor(host=ssh_host, outputs=outputs, disk="1g", containering=none) as executor,
+        pytest.raises(InvalidName, match="disk='1g' keeps the working folder in memory"),
+    ):
+        executor.start(package)
+    if os.getuid() == 0:
+        (tmp_path / "out/before").touch()
+        with (
+            DockerExecutor(outputs=outputs, containering=none) as executor,
+            pytest.raises(InvalidName, match="is not empty"),
+        ):
+            executor.start(package)
+
+
+def test_one_string_is_no_list_of_variables() -> None:
+    with pytest.raises(TypeError, match="propagate is one string, 'TOKEN'"):
+        DockerExecutor(propagate="TOKEN").start("no-such-package.whl")
 
 
 def test_more_memory_than_it_may_take_is_told(deliver: Deliver) -> None:
