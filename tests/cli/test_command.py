@@ -87,6 +87,13 @@ def test_what_nobody_has_foreseen_is_told_as_a_fault_with_its_place() -> None:
     assert f"at {__file__}:" in complaint.text(full=False)
 
 
+@pytest.mark.parametrize("arguments", [["keys", "new"], ["token", "--name", "me"], ["serve"], ["sign", "file.whl"]])
+def test_a_home_that_nobody_knows_is_told_on_one_screen(bare: Command, arguments: list[str]) -> None:
+    told = bare(*arguments, exit_code=FAULT, TG_HOME="~nobody-of-this-name/tg").stderr
+    assert told.startswith("tg: RuntimeError: Could not determine home directory.")
+    assert "Traceback" not in told
+
+
 def test_colours_are_for_terminals_and_not_where_NO_COLOR_is(tmp_path: Path) -> None:
     assert "\x1b[" in on_a_terminal(tmp_path, "--help")
     assert "\x1b[" not in on_a_terminal(tmp_path, "--help", NO_COLOR="1")

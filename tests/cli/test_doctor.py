@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from cli.conftest import Command
 
@@ -33,6 +34,18 @@ def test_a_place_for_files_that_has_no_room_is_broken(bare: Command) -> None:
     files = findings(bare, exit_code=4, TG_HOME="/proc/tg")["files"]
     assert files["state"] == "broken"
     assert "TG_HOME" in files["to_do"]
+
+
+def test_what_one_finding_stumbles_over_does_not_hide_the_others(bare: Command, tmp_path: Path) -> None:
+    (tmp_path / "ssh").write_bytes(b"\0 no program")
+    (tmp_path / "ssh").chmod(0o755)
+    (tmp_path / "config.json").write_text('{"currentContext": "gone"}')
+    environment = {"PATH": str(tmp_path), "DOCKER_CONFIG": str(tmp_path), "DOCKER_HOST": "", "DOCKER_CONTEXT": ""}
+    found = findings(bare, exit_code=4, TG_HOME="~nobody-of-this-name/tg", **environment)
+    assert {what for what, one in found.items() if one["state"] == "broken"} == {"files", "ssh", "trust", "key"}
+    assert found["engine"]["state"] == "missing"
+    assert "docker context ls" in found["engine"]["to_do"]
+    assert "[bill]" in found
 
 
 def test_what_was_asked_for_and_does_not_answer_is_broken(bare: Command) -> None:

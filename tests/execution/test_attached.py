@@ -142,7 +142,7 @@ def test_a_job_that_raises_is_told_with_its_traceback_and_the_error_itself(deliv
 @pytest.mark.parametrize(
     ("body", "error", "said", "status"),
     [
-        ("raise MemoryError('too much')", OutOfMemory, "too much", 1),
+        ("raise MemoryError('too much')", OutOfMemory, "Give it more, or less to do", 1),
         ("raise SystemExit(7)", JobFailed, "SystemExit: 7", 7),
         ("raise SystemExit('gone')", JobFailed, "SystemExit: gone", 1),
         ("raise SystemExit", RunFailed, r"sys\.exit\(\)", 0),

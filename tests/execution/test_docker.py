@@ -18,6 +18,7 @@ import pytest
 from extensions import extension
 from projects import REPOSITORY, Project
 
+from tg.common.delivery.delivery import Containering
 from tg.common.delivery.execution import DockerExecutor
 from tg.common.delivery.images.engine import Engine
 from tg.common.delivery.runtime.errors import (
@@ -72,6 +73,10 @@ def test_the_result_comes_back_and_the_lines_that_were_logged(executor: DockerEx
     assert run.result() is run.result()
     with pytest.raises(RunNotFound):  # its result was taken, so the container is gone
         executor.find(run.id)
+    asked_at = time.monotonic()
+    with pytest.raises(RunNotFound, match=f"no run {run.id} on .*its result was taken"):
+        list(run.logs())
+    assert time.monotonic() - asked_at < 5  # what the engine has answered is not asked for again
 
 
 def test_a_result_of_a_class_of_the_tree_is_of_the_local_class(project: Project, image_cache: Path) -> None:
@@ -192,6 +197,37 @@ except OSError:
     run.remove()
 
 
+def test_an_output_that_the_job_has_removed_is_missed_and_the_result_is_not(
+    ssh_host: str, deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = deliver("import os\nos.rmdir('gone')\nopen('kept/file', 'w').write('kept')\nreturn 7")
+    outputs = {"gone": tmp_path / "gone", "kept": tmp_path / "kept"}
+    with DockerExecutor(host=ssh_host, outputs=outputs) as executor:
+        run = executor.start(package)
+        assert run.result() == 7
+    assert f"the run {run.id} has left no output gone" in caplog.text
+    assert os.listdir(tmp_path / "gone") == []
+    assert (tmp_path / "kept/file").read_text() == "kept"
+
+
+def test_a_result_that_another_process_takes_meanwhile_is_told(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("return 1"))
+        run.wait()
+        api = executor._pusher.engine().api
+        original = api.get_archive
+
+        def late(*arguments: Any) -> Any:
+            run.remove()
+            return original(*arguments)
+
+        monkeypatch.setattr(api, "get_archive", late)
+        with pytest.raises(RunNotFound, match="its result was taken"):
+            run.result()
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="every Python 3.12 has the filter")
 def test_a_python_without_filters_brings_back_the_same(
     ssh_host: str, deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -231,6 +267,32 @@ def test_inputs_that_are_not_there_are_refused(deliver: Deliver, tmp_path: Path)
         executor.start(deliver("pass"))
 
 
+def test_what_its_places_do_not_allow_is_refused_before_an_image_is_made(
+    ssh_host: str, deliver: Deliver, tmp_path: Path
+) -> None:
+    none = Containering("none")
+    none.base_image = "127.0.0.1:9/no/such:image"
+    package = deliver("pass")
+    outputs = {"out": tmp_path / "out"}
+    with (
+        DockerExecutor(host=ssh_host, outputs=outputs, disk="1g", containering=none) as executor,
+        pytest.raises(InvalidName, match="disk='1g' keeps the working folder in memory"),
+    ):
+        executor.start(package)
+    if os.getuid() == 0:
+        (tmp_path / "out/before").touch()
+        with (
+            DockerExecutor(outputs=outputs, containering=none) as executor,
+            pytest.raises(InvalidName, match="is not empty"),
+        ):
+            executor.start(package)
+
+
+def test_one_string_is_no_list_of_variables() -> None:
+    with pytest.raises(TypeError, match="propagate is one string, 'TOKEN'"):
+        DockerExecutor(propagate="TOKEN").start("no-such-package.whl")
+
+
 def test_more_memory_than_it_may_take_is_told(deliver: Deliver) -> None:
     with DockerExecutor(memory="64m") as executor:
         run = executor.start(deliver("held = [bytearray(1 << 20) for _ in range(500)]\nreturn len(held)"))
@@ -268,6 +330,40 @@ def test_a_cancelled_run_ends_and_says_so_to_everybody(executor: DockerExecutor,
     with pytest.raises(RunCancelled):
         found.result()
     found.remove()
+
+
+def test_a_run_that_ends_by_itself_as_it_is_cancelled_keeps_its_result(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("import time\ntime.sleep(1)\nreturn 5"))
+        api = executor._pusher.engine().api
+        original = api.rename
+
+        def late(container: str, name: str) -> None:
+            api.wait(container)
+            original(container, name)
+
+        monkeypatch.setattr(api, "rename", late)
+        run.cancel()
+        assert (run.state, executor.find(run.id).state) == ("succeeded", "succeeded")
+        assert run.result() == 5
+
+
+def test_a_run_is_cancelled_though_the_answer_to_it_was_lost(deliver: Deliver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with DockerExecutor() as executor:
+        run = executor.start(deliver("import time\ntime.sleep(600)"))
+        api = executor._pusher.engine().api
+        original = api.rename
+
+        def unheard(container: str, name: str) -> None:
+            original(container, name)
+            raise ConnectionError("cut")
+
+        monkeypatch.setattr(api, "rename", unheard)
+        run.cancel()
+        assert run.state == "cancelled"
+        run.remove()
 
 
 def test_a_job_that_ends_its_process_is_told_by_status(executor: DockerExecutor, deliver: Deliver) -> None:

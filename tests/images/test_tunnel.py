@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -187,6 +188,26 @@ def test_the_engine_is_found_as_the_docker_cli_finds_it(tmp_path: Path, monkeypa
         EngineProblem, match=r"server is no address of an engine\. For the one of a server: ssh://server"
     ):
         EngineAddress.find("server")
+
+
+def test_a_setting_that_leads_to_no_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    (tmp_path / "config.json").write_text('{"currentContext": "there"}')
+    with pytest.raises(EngineProblem, match=r"there is no docker context 'there'\. `docker context ls` shows them"):
+        EngineAddress.find()
+    meta = tmp_path / "contexts/meta" / hashlib.sha256(b"there").hexdigest() / "meta.json"
+    meta.parent.mkdir(parents=True)
+    for content in ("{", "{}", "[]"):
+        meta.write_text(content)
+        with pytest.raises(EngineProblem, match=r"the docker context 'there' cannot be read.*`docker context ls`"):
+            EngineAddress.find()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://server:2376")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    with pytest.raises(EngineProblem, match=r"DOCKER_HOST is tcp://server:2376.*DOCKER_CERT_PATH"):
+        EngineAddress.find()
 
 
 def test_noise_of_a_login_shell_is_no_greeting(ssh_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

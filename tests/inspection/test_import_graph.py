@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from extensions import extension
 from projects import Project
 
 from tg.common.delivery.delivery import inspect_package
@@ -57,6 +58,29 @@ def test_a_module_that_cannot_be_read_imports_nothing(project: Project) -> None:
     graph = graph_of(file)
     assert sorted(graph.modules["tg.my.job"].inside) == ["tg.my.broken"]
     assert graph.modules["tg.my.broken"].inside == {}
+
+
+def test_a_module_that_is_compiled_for_another_python_is_one(project: Project) -> None:
+    project.write("mycompany/__init__.py", "")
+    extension(project.folder / "mycompany", "fast")
+    project.write("mycompany/job.py", "from . import fast\nclass Job:\n    pass\n")
+    file = project.deliver(job="mycompany.job:[Job(), fast.count]")
+    printed = project.run(f"""
+        from importlib.machinery import EXTENSION_SUFFIXES
+        EXTENSION_SUFFIXES[:] = ['.cpython-39-x86_64-linux-gnu.so', '.abi3.so', '.so']
+        from pathlib import Path
+        from tg.common.delivery.delivery import inspect_package
+        from tg.common.delivery.delivery.wheel import WheelReader
+        from tg.common.delivery.inspection.import_graph import ImportGraph
+        from tg.common.delivery.inspection.page import _kind
+        report = inspect_package({str(file)!r})
+        with WheelReader(Path({str(file)!r})) as wheel:
+            graph = ImportGraph.of(report, wheel)
+            (member,) = [one for one in wheel.members if '/fast.' in one]
+        print(graph.modules['mycompany.job'].inside, 'mycompany.fast' in graph.modules)
+        print([one.home for one in report.resources[0].references if one.name == 'count'], _kind(member, report, set()))
+    """)
+    assert printed.splitlines() == ["{'mycompany.fast': False} True", "['compiled'] 2"]
 
 
 def test_the_class_of_a_script_is_in_its_module(project: Project) -> None:

@@ -30,10 +30,19 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         SshAddress.parse(url)
 
 
-def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(InvalidName, match="has a password") as caught:
-        SshAddress.parse("ssh://me:swordfish@server")
-    assert "swordfish" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ssh://me:swordfish@server", "ssh://server has a password"),
+        ("ssh://me:swordfish@server:x", "ssh://server:x has a password"),
+        ("ssh://me:swordfish@-x", "has a password"),
+        ("ssh://me:sword/swordfish@server", "'ssh://server' is not the address"),
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_not_repeated(url: str, said: str) -> None:
+    with pytest.raises(InvalidName, match=said) as caught:
+        SshAddress.parse(url)
+    assert "swordfish" not in f"{caught.value} {caught.value.given}"
 
 
 def test_ssh_is_called_as_the_user_would_and_asks_only_at_a_terminal() -> None:

@@ -84,9 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _guarded(_show_version, full=full)
     if given[0] not in verbs():
         return _unknown(given[0])
-    parsed = parser_of(given[0]).parse_args(given[1:])
-    call: Callable[[Any], int] = parsed.call
-    return _guarded(lambda: call(parsed), full=full, as_json=getattr(parsed, "json", False))
+    parsed: Any = None
+
+    def call() -> int:
+        nonlocal parsed
+        parsed = parser_of(given[0]).parse_args(given[1:])  # here, since its help says where files are
+        code: int = parsed.call(parsed)
+        return code
+
+    return _guarded(call, full=full, as_json=lambda: getattr(parsed, "json", False))
 
 
 def verbs() -> dict[str, tuple[str, str]]:
@@ -128,7 +134,7 @@ class _Parser(ArgumentParser):
         self.exit(USAGE, f"tg: {message}. `{self.prog} --help` shows what it takes.\n")
 
 
-def _guarded(call: Callable[[], int], *, full: bool, as_json: bool = False) -> int:
+def _guarded(call: Callable[[], int], *, full: bool, as_json: Callable[[], bool] = lambda: False) -> int:
     """Call it, and make one screen of what it raises."""
     if (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8") and isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -148,7 +154,7 @@ def _guarded(call: Callable[[], int], *, full: bool, as_json: bool = False) -> i
         from .complaint import Complaint
 
         complaint = Complaint.of(error)
-        if as_json:
+        if as_json():
             import json
 
             print(json.dumps({"error": complaint.to_json()}))

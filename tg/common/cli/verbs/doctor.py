@@ -96,8 +96,10 @@ def _findings(options: Namespace) -> Iterator[Finding]:
     for what, check in checks:
         try:
             yield check()
-        except DeliveryError as error:
+        except (DeliveryError, RuntimeError) as error:  # `Loc` has the latter for a home folder that nobody knows
             yield Finding(what, "broken", *_parts(error))
+        except (OSError, subprocess.TimeoutExpired) as error:
+            yield Finding(what, "broken", str(error), "look whether it works by itself, and is yours to use")
 
 
 def _delivery() -> Finding:
@@ -235,7 +237,7 @@ def _extra(extra: str) -> Finding:
     return Finding(f"[{extra}]", "good", f"is installed: {what}")
 
 
-def _parts(error: DeliveryError) -> tuple[str, str]:
+def _parts(error: Exception) -> tuple[str, str]:
     """What happened, and what to do about it: the first sentence, and the others."""
     said, *rest = re.split(r"\.\s+|\n", str(error), maxsplit=1)
     return said.rstrip("."), " ".join(" ".join(rest).split())

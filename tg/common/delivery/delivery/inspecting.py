@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.machinery import EXTENSION_SUFFIXES
 from os import PathLike
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from .dependency_files import DependencyFiles
 from .facts import LOCKS, PackageFacts
 from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
+from .shared_library import compiled_module
 from .wheel import RECORD_FILE, WheelReader
 
 __all__ = ["PackageReport", "Reference", "ResourceReport", "Signature", "inspect_package", "moment"]
@@ -324,6 +324,7 @@ class _Homes:
     def __init__(self, wheel: WheelReader) -> None:
         self._wheel = wheel
         self._roots = Roots.of(wheel.facts.roots, f"{wheel.facts.module_name}.")
+        self._compiled = frozenset(map(compiled_module, wheel.members))
         self._imported: dict[str, frozenset[str] | None] = {}
         self.dependencies = DependencyFiles(wheel.facts.requirements())
         self.dependencies.have("")  # looks for all of them once, so that the missing ones are known
@@ -344,7 +345,7 @@ class _Homes:
 
     def _home_in_tree(self, module: str, name: str) -> str:
         """A module that says `from os import system` has a `system`, and a `sys` by way of others; that is none of its own."""
-        if any(module.replace(".", "/") + suffix in self._wheel.members for suffix in EXTENSION_SUFFIXES):
+        if module in self._compiled:
             return "compiled"
         if module not in self._imported:
             self._imported[module] = self._names_imported_in(module)

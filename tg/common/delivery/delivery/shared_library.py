@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["LIBRARY_NAME", "SharedLibrary", "foreign_machine"]
+__all__ = ["LIBRARY_NAME", "SharedLibrary", "compiled_module", "foreign_machine"]
 
 LIBRARY_NAME = re.compile(r"\.(?:so(?:\.[0-9]+)*|dylib|pyd|dll)\Z")
 """How the names of shared libraries end, extension modules of Python included."""
+
+_EXTENSIONS = (".so", ".pyd")
 
 _ELF = b"\x7fELF"
 _HEADER_BYTES = 20
@@ -55,6 +57,15 @@ class SharedLibrary:
             )
         except (struct.error, ValueError, IndexError, OverflowError):
             return cls((), ())
+
+
+def compiled_module(path: str) -> str | None:
+    """`mycompany.fast` for `mycompany/fast.cpython-312-x86_64-linux-gnu.so`, whatever Python it is for; `None` if it is no module."""
+    folder, _, file = path.rpartition("/")
+    if not file.endswith(_EXTENSIONS):
+        return None
+    name = file.partition(".")[0]
+    return ".".join([*folder.split("/")] * bool(folder) + [name] * (name != "__init__"))
 
 
 def foreign_machine(header: bytes) -> str | None:

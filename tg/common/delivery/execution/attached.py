@@ -11,17 +11,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # The lines are to look as those of the other executors, whatever the program does with them.
 from ...logger import LineFormatter, Logger
 from ..delivery.facts import PackageFacts
 from ..delivery.installing import install_package_and_get_loader
 from ..runtime.entry_point import EntryPoint
-from ..runtime.errors import JobFailed, OutOfMemory, PackageRejected, RunCancelled, RunFailed, RunNotFound
+from ..runtime.errors import PackageRejected, RunNotFound
 from ..runtime.kinds import of_kind
 from ..runtime.running import failure_of, pickle_result, run_job
 from .log_lines import LogLines
+from .outcome import Outcome
 from .package_file import package_file
 from .results import read_result
 from .run_card import run_card
@@ -114,11 +115,7 @@ class AttachedRun:
     @property
     def state(self) -> str:
         """`running`, `succeeded`, `failed` or `cancelled`, as it is now."""
-        if self._exit_code is None:
-            return "running"
-        if self._is_cancelled:
-            return "cancelled"
-        return "failed" if self._exit_code else "succeeded"
+        return self._outcome().state
 
     @property
     def exit_code(self) -> int | None:
@@ -144,29 +141,17 @@ class AttachedRun:
 
         It is made anew each time, as it would be had it come from elsewhere.
         """
-        run: dict[str, Any] = {"run_id": self.id, "exit_code": self.wait()}
+        self.wait()
         name = self._facts.module_name
-        if self._is_cancelled:
-            raise RunCancelled(f"the run {self.id} of {name} was cancelled.", **run)
-        if self._result is not None:
-            value = read_result(io.BytesIO(self._result), name, self._facts.requirements(), self._facts.roots)
-            return of_kind(value, kind, f"the result of {name}")
-        if not self._exit_code:
-            raise RunFailed(
-                f"{name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job instead.",
-                **run,
-            )
-        failure = self._failure
-        if failure["type"] == "MemoryError":
-            raise OutOfMemory(
-                f"{name} took more memory than there is for it: {failure['message']}", **run
-            ) from self._error
-        raise JobFailed(
-            f"{name} raised {failure['type']}: {failure['message']}\n\n{failure['traceback']}",
-            error_type=failure["type"],
-            traceback=failure["traceback"],
-            **run,
-        ) from self._error
+        # What leaves with status 0 has raised SystemExit, and that is no failure of a process either.
+        problem = self._outcome().problem(
+            name, self._failure if self._exit_code else {}, has_result=self._result is not None
+        )
+        if problem is not None:
+            raise problem from self._error
+        assert self._result is not None
+        value = read_result(io.BytesIO(self._result), name, self._facts.requirements(), self._facts.roots)
+        return of_kind(value, kind, f"the result of {name}")
 
     def cancel(self) -> None:
         """Give it up: it counts as cancelled, its log ends and its result is dropped. Does nothing to one that has ended.
@@ -178,6 +163,9 @@ class AttachedRun:
                 self._is_cancelled = True
                 self._exit_code = _TERMINATED
                 self._changed.notify_all()
+
+    def _outcome(self) -> Outcome:
+        return Outcome(run_id=self.id, where="", exit_code=self._exit_code, cancelled=self._is_cancelled)
 
     def _run(self) -> None:
         logger = logging.getLogger("tg")

@@ -55,12 +55,18 @@ class ContainerLogs:
 
     def _messages(self, api: Any, *, follow: bool) -> Iterator[tuple[int, bytes]]:
         """Messages as the engine keeps them: a line each, or a piece of a long one, which has no line end."""
+        import docker
+        import requests
+
         parameters: dict[str, Any] = {"follow": int(follow), "stdout": 1, "stderr": 1, "timestamps": 1}
         if self._time:
             parameters["since"] = _unix_time(self._time.decode())
         address = f"{api.base_url}/v{api.api_version}/containers/{self._container}/logs"
         with api.get(address, params=parameters, stream=True, timeout=None) as response:
-            response.raise_for_status()
+            try:
+                response.raise_for_status()
+            except requests.HTTPError as error:  # as the SDK says it: an answer, and no connection that was lost
+                docker.errors.create_api_error_from_http_exception(error)
             buffer = bytearray()
             while chunk := response.raw.read1(_READ_BYTES):
                 buffer += chunk

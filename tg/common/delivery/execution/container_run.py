@@ -151,7 +151,7 @@ class ContainerRun:
         while True:
             try:
                 engine = self._engine()
-                with engine.asked(f"reading the log of the run {self.id}"):
+                with self._asked(engine, f"reading the log of the run {self.id}"):
                     # What has come last is sometimes kept after the stream ended: then it is read once more.
                     for line in logs.read(engine.api, follow=self._ended is None):
                         tries = iter(_PAUSES_SECONDS)
@@ -198,10 +198,23 @@ class ContainerRun:
         """End it: SIGTERM, and a few seconds later SIGKILL. Does nothing to one that has ended."""
         if self._outcome().exit_code is not None:
             return
-        # The name tells every process that looks at the container; labels cannot be changed.
-        name = self._again(lambda engine: engine.api.inspect_container(self.id))["Name"].lstrip("/")
-        self._again(lambda engine: engine.api.rename(self.id, name + _CANCELLED))
+        name = self._again(self._mark_cancelled)
+        if self._outcome().exit_code is not None and name is not None:  # by itself, just now
+            self._again(lambda engine: engine.api.rename(self.id, name))
+            self._ended = None  # what was seen has the other name
+            return
         self._again(lambda engine: engine.api.stop(self.id, timeout=_STOP_SECONDS))
+
+    def _mark_cancelled(self, engine: Engine) -> str | None:
+        """The name it had; `None` where it was marked already: by another process, or the answer was lost on the way.
+
+        The name tells every process that looks at the container; labels cannot be changed.
+        """
+        name: str = engine.api.inspect_container(self.id)["Name"].lstrip("/")
+        if name.endswith(_CANCELLED):
+            return None
+        engine.api.rename(self.id, name + _CANCELLED)
+        return name
 
     def remove(self) -> None:
         """Take the container away; one that runs is killed. What has been read of it stays."""
@@ -238,21 +251,27 @@ class ContainerRun:
 
     def _again(self, ask: Callable[[Engine], Answer]) -> Answer:
         """Ask, on a new connection if the old one is lost."""
-        import docker
-
         tries = iter(_PAUSES_SECONDS)
         while True:
             try:
                 engine = self._engine()
-                with engine.asked(f"asking for the run {self.id}"):
-                    try:
-                        return ask(engine)
-                    except docker.errors.NotFound as error:
-                        raise RunNotFound(
-                            f"there is no run {self.id} on {engine.name}: it was removed, or its result was taken."
-                        ) from error
+                with self._asked(engine, f"asking for the run {self.id}"):
+                    return ask(engine)
             except EngineProblem as error:
                 self._pause(tries, error)
+
+    @contextlib.contextmanager
+    def _asked(self, engine: Engine, what: str) -> Iterator[None]:
+        """As `Engine.asked`, for what is asked of the container: that there is none is said as ours too."""
+        import docker
+
+        with engine.asked(what):
+            try:
+                yield
+            except docker.errors.NotFound as error:
+                raise RunNotFound(
+                    f"there is no run {self.id} on {engine.name}: it was removed, or its result was taken."
+                ) from error
 
     def _pause(self, tries: Iterator[float], error: EngineProblem) -> None:
         """Wait a little before the next try; raise when it was the last, or when it was no matter of the connection."""
@@ -278,6 +297,7 @@ class ContainerRun:
             try:
                 chunks, _ = engine.api.get_archive(self.id, path)
             except docker.errors.NotFound:
+                engine.api.inspect_container(self.id)  # raises it again where it is the container that is not there
                 return
             with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
                 for member in archive:
@@ -292,8 +312,15 @@ class ContainerRun:
 
 def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
     """Unpack a folder of the container here, but for what in it would lead out of the folder (PEP 706)."""
+    import docker
+
     tarfile = _filtering_tarfile()
-    chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
+    try:
+        chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
+    except docker.errors.NotFound:
+        engine.api.inspect_container(container)  # raises it again where it is the container that is not there
+        Logger.warning(f"the run {container} has left no output {name}: the job has removed its folder.")
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with _Stream(chunks) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:

@@ -74,7 +74,7 @@ class DockerExecutor:
         keep: bool = False,
         policy: Policy | None = None,
     ) -> None:
-        self.propagate = tuple(propagate)
+        self.propagate = propagate
         self.inputs = dict(inputs or {})
         self.outputs = dict(outputs or {})
         self.limits = Limits(cpus, memory, time_seconds, processes, disk)
@@ -97,13 +97,13 @@ class DockerExecutor:
     def start(self, package: Packaging | str | PathLike[str]) -> ContainerRun:
         """Make the image, bring it to the engine, and start the job of the package there.
 
-        Raises `MissingVariables` before anything is made; what `Containering.compose` raises; `EngineProblem`.
+        Raises `MissingVariables` and `InvalidName` before anything is made; what `Containering.compose` raises;
+        `EngineProblem`.
         """
         values = Values.checked(propagate=self.propagate, inputs=self.inputs, outputs=self.outputs)
         file = package_file(package)
         built = read_built_package(file, policy=self.policy)
         engine = self._pusher.engine()
-        image = self._containering(built).compose_built(built)
         mounted = engine.address.is_local
         if self.limits.disk is not None and not mounted and (values.inputs or values.outputs):
             raise InvalidName(
@@ -111,7 +111,10 @@ class DockerExecutor:
                 f"from {engine.name}. Leave out the limit, or the inputs and outputs.",
                 given=self.limits.disk,
             )
-        reference = engine.load(image)
+        if mounted and os.getuid() == 0:
+            for path in values.outputs.values():
+                _give_to_user(path)
+        reference = engine.load(self._containering(built).compose_built(built))
         labels = RunLabels(
             built.module_name,
             built.requirements,
@@ -212,9 +215,6 @@ class DockerExecutor:
             host["Mounts"] += [_mount(name, path, read_only=False) for name, path in values.outputs.items()]
             if os.getuid() != 0:  # then what it writes is ours
                 config["User"] = f"{os.getuid()}:{os.getgid()}"
-            else:
-                for path in values.outputs.values():
-                    _give_to_user(path)
         return config
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,43 +42,52 @@ class Outcome:
 
         Raises `RunFailed`, the kind that says why, or `UntrustedResult`.
         """
+        failure = self._failure(file.with_name(f"{file.name}.failure"))
+        has_result = file.exists() and file.stat().st_size > 0
+        problem = self.problem(module_name, failure, has_result=has_result)
+        if problem is not None:
+            raise problem
+        return read_result(file, module_name, requirements, roots)
+
+    def problem(self, module_name: str, failure: Mapping[str, str], *, has_result: bool) -> RunFailed | None:
+        """The error that says why there is no result; `failure` is what is known of what the job raised, `failure_of` of it."""
         run: dict[str, Any] = {"run_id": self.run_id, "exit_code": self.exit_code}
         if self.cancelled:
-            raise RunCancelled(f"the run {self.run_id} of {module_name} was cancelled.", **run)
-        failure = self._failure(file.with_name(f"{file.name}.failure"))
+            return RunCancelled(f"the run {self.run_id} of {module_name} was cancelled.", **run)
         limits = f" (limits: {self.limits})" if self.limits else ""
+        shows = f" {self.where} shows what it said." if self.where else ""
         if self.out_of_memory or failure.get("type") == "MemoryError":
-            raise OutOfMemory(
+            return OutOfMemory(
                 f"{module_name} took more memory than there is for it{limits}: its run {self.run_id} was ended with "
                 f"status {self.exit_code}. Give it more, or less to do.",
                 **run,
             )
         if failure.get("type") == "TimeLimitReached":
-            raise TimeLimitReached(
+            return TimeLimitReached(
                 f"{module_name} took longer than it may{limits}: its run {self.run_id} was ended. It was here:\n"
                 f"{failure['traceback']}",
                 **run,
             )
         if failure:
-            raise JobFailed(
+            return JobFailed(
                 f"{module_name} raised {failure['type']}: {failure['message']}\n\n{failure['traceback']}",
                 error_type=failure["type"],
                 traceback=failure["traceback"],
                 **run,
             )
         if self.exit_code:
-            raise RunFailed(
+            return RunFailed(
                 f"the run {self.run_id} of {module_name} ended with status {self.exit_code}"
-                f"{_signal(self.exit_code)}{': ' + self.error if self.error else ''}. {self.where} shows what it said.",
+                f"{_signal(self.exit_code)}{': ' + self.error if self.error else ''}.{shows}",
                 **run,
             )
-        if not file.exists() or not file.stat().st_size:
-            raise RunFailed(
+        if not has_result:
+            return RunFailed(
                 f"{module_name} ended by itself with status 0 and returned nothing, as sys.exit() does. Return from the job "
-                f"instead. {self.where} shows what it said.",
+                f"instead.{shows}",
                 **run,
             )
-        return read_result(file, module_name, requirements, roots)
+        return None
 
     @staticmethod
     def _failure(file: Path) -> dict[str, str]:

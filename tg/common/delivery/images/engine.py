@@ -38,6 +38,8 @@ class EngineAddress:
     def find(cls, host: str | None = None) -> EngineAddress:
         """The one named, or the one the docker CLI would use: DOCKER_HOST, the current context, the default socket."""
         from docker import ContextAPI
+        from docker.context.config import get_current_context_name
+        from docker.errors import TLSParameterError
         from docker.utils import kwargs_from_env
 
         if host is not None:
@@ -46,14 +48,26 @@ class EngineAddress:
                     f"{host} is no address of an engine. For the one of a server: ssh://{host}.", host=host
                 )
             return cls(host)
-        if os.environ.get("DOCKER_HOST"):
-            found = kwargs_from_env()
+        named = os.environ.get("DOCKER_HOST")
+        if named:
+            try:
+                found = kwargs_from_env()
+            except TLSParameterError as error:
+                raise EngineProblem(
+                    f"DOCKER_HOST is {named}, and what TLS takes is not there: {error.msg.rstrip('.')}. DOCKER_CERT_PATH names "
+                    f"the folder of ca.pem, cert.pem and key.pem; with it and DOCKER_TLS_VERIFY unset, there is no TLS.",
+                    host=named,
+                ) from error
             # The SDK writes http for what is tcp without TLS; ssh and unix stay as they are.
-            return cls(found.get("base_url", os.environ["DOCKER_HOST"]), found.get("tls"))
-        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
+            return cls(found.get("base_url", named), found.get("tls"))
+        name = str(os.environ.get("DOCKER_CONTEXT") or get_current_context_name() or "default")
+        advice = "`docker context ls` shows them; DOCKER_CONTEXT=default is the engine here."
+        try:
+            context = ContextAPI.get_context(name)
+        except Exception as error:  # the SDK raises `Exception` itself for a file of a context that cannot be read
+            raise EngineProblem(f"the docker context {name!r} cannot be read: {error}. {advice}", host=name) from error
         if context is None:
-            name = os.environ.get("DOCKER_CONTEXT")
-            raise EngineProblem(f"there is no docker context {name!r}. `docker context ls` shows them.", host=str(name))
+            raise EngineProblem(f"there is no docker context {name!r}. {advice}", host=name)
         return cls(context.Host or "unix:///var/run/docker.sock", context.TLSConfig)
 
     @property

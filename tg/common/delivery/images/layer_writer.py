@@ -10,6 +10,7 @@ import functools
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 import tempfile
 import weakref
@@ -230,4 +231,22 @@ class _Reopened:
         weakref.finalize(self, file.close)
 
     def __call__(self) -> BinaryIO:
-        return open(f"/dev/fd/{self._file.fileno()}", "rb")
+        return io.BufferedReader(_OwnPlace(self), _CHUNK_BYTES)
+
+
+class _OwnPlace(io.RawIOBase):
+    """Reads an open file from its beginning at a place of its own: on macOS, /dev/fd/N shares that of the file."""
+
+    def __init__(self, of: _Reopened) -> None:
+        super().__init__()
+        self._of = of  # which keeps the file open
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = os.pread(self._of._file.fileno(), len(buffer), self._place)
+        buffer[: len(read)] = read
+        self._place += len(read)
+        return len(read)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shlex
 import shutil
@@ -41,24 +42,24 @@ class SshAddress:
     @classmethod
     def parse(cls, url: str) -> SshAddress:
         """Raises `InvalidName`; a password in the address is refused, since `ps` would show it."""
+        shown = re.sub("//.*@", "//", url)  # what stands before the @ can have a password in it
         parts = urlsplit(url)
+        if parts.password is not None:
+            raise InvalidName(
+                f"the address {shown} has a password in it. Take it out; ssh asks for it, or uses a key.", given=shown
+            )
         try:
             port = parts.port
         except ValueError:
             port = -1
         if parts.scheme != "ssh" or not parts.hostname or parts.hostname.startswith("-") or port == -1:
-            raise InvalidName(f"{url!r} is not the address of a host. Write ssh://user@host:port.", given=url)
-        if parts.password is not None:
-            raise InvalidName(
-                f"the address of {parts.hostname} has a password in it. Take it out; ssh asks for it, or uses a key.",
-                given=f"ssh://{parts.hostname}",
-            )
+            raise InvalidName(f"{shown!r} is not the address of a host. Write ssh://user@host:port.", given=shown)
         # urlsplit makes names lower case; a Host of ~/.ssh/config is matched as it is written.
         written = parts.netloc.rpartition("@")[2]
         host = parts.hostname if written.startswith("[") else written.partition(":")[0]
         user = unquote(parts.username) if parts.username else None
         if user is not None and user.startswith("-"):
-            raise InvalidName(f"{user!r} is not a user of a host.", given=url)
+            raise InvalidName(f"{user!r} is not a user of a host.", given=shown)
         return cls(host, user, port, parts.path if len(parts.path) > 1 else cls.socket)
 
     @property

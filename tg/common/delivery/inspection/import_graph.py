@@ -6,11 +6,11 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.machinery import EXTENSION_SUFFIXES
 
 from ..delivery.closure import modules_meant_by
 from ..delivery.imports import Import, imports_of
 from ..delivery.inspecting import PackageReport
+from ..delivery.shared_library import compiled_module
 from ..delivery.wheel import WheelReader
 from ..runtime.roots import Roots
 
@@ -72,15 +72,12 @@ class ImportGraph:
 def _modules(paths: Iterator[str]) -> Iterator[tuple[str, str]]:
     """Dotted names and paths in `UID/`, compiled ones too."""
     for path in paths:
-        folder, _, file = path.rpartition("/")
-        suffix = next((one for one in (".py", *EXTENSION_SUFFIXES) if file.endswith(one)), None)
-        if (
-            suffix is not None
-            and (folder or file not in ("__init__.py", "__main__.py"))
-            and not path.startswith("resources/")
-        ):
-            name = file.removesuffix(suffix)
-            yield ".".join([*folder.split("/")] * bool(folder) + [name] * (name != "__init__")), path
+        if path in ("__init__.py", "__main__.py") or path.startswith("resources/"):
+            continue
+        if path.endswith(".py"):
+            yield path.removesuffix(".py").removesuffix("/__init__").replace("/", "."), path
+        elif (compiled := compiled_module(path)) is not None:
+            yield compiled, path
 
 
 def _known(name: str, known: dict[str, str]) -> str | None:

@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..delivery.inspecting import PackageReport, Reference, ResourceReport, moment
+from ..delivery.shared_library import compiled_module
 from ..delivery.source_difference import DifferentLine, FileDifference
 from ..runtime.errors import DeliveryError
 from ..runtime.sizes import size_of
@@ -198,7 +198,7 @@ def _kind(path: str, report: PackageReport, needed: set[str]) -> int:
         return 0
     if path.endswith(".py"):
         return 1
-    return 2 if path.endswith(tuple(EXTENSION_SUFFIXES)) else 3
+    return 2 if compiled_module(path) is not None else 3
 
 
 def _header(report: PackageReport, comparison: Comparison | None) -> Markup:
