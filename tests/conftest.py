@@ -38,10 +38,8 @@ def pytest_sessionfinish() -> None:
         machine.remove_images(machine.delivered_images() - _images_before)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project with one job, `tg.my.job.Job`, whose `run` returns 'one'."""
-    made = Project(tmp_path)
+def _project_of_one_job(base: Path) -> Project:
+    made = Project(base)
     made.write("tg/my/__init__.py", "")
     made.write(
         "tg/my/job.py",
@@ -52,6 +50,29 @@ def project(tmp_path: Path) -> Project:
         """,
     )
     return made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project with one job, `tg.my.job.Job`, whose `run` returns 'one'."""
+    return _project_of_one_job(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _sound_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = _project_of_one_job(tmp_path_factory.mktemp("sound"))
+    made.checked = False
+    made.write("tg/my/r\u00e9sum\u00e9.py", "")
+    return made.deliver()
+
+
+@pytest.fixture
+def sound_package(_sound_package: Path, tmp_path: Path) -> Path:
+    """A copy, to do anything with, of a package that is made once: `my_job` 1.0.0 of what `project` has, and a name with accents.
+
+    It was made in another home, so whoever uses it says whom to trust.
+    """
+    return Path(shutil.copy(_sound_package, tmp_path))
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from tg.common.delivery.delivery.wheel import Member
 from tg.common.delivery.runtime.errors import ImageProblem, IncompatiblePackage
 from tg.common.delivery.trust import Policy
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 VERSION = "{}{}".format(*sys.version_info[:2])
 JOB = """
 from . import fast
@@ -62,6 +64,7 @@ from {module} import *
 from tg.common.delivery.delivery import DependencyList, Packaging
 packaging = Packaging('my_job', {version!r}, dict(job={expression}))
 packaging.silent = True
+packaging.checked = {project.checked}
 {setting}
 print(packaging.make_package().package_location)
 """,
@@ -301,7 +304,7 @@ def test_a_process_of_its_own_runs_it(company: Project) -> None:
         from tg.common.delivery.delivery import Packaging
         from tg.common.delivery.execution import ProcessExecutor
         packaging = Packaging('my_job', '1.0.0', dict(job=Job()))
-        packaging.silent = True
+        packaging.silent, packaging.checked = True, False
         print(ProcessExecutor().start(packaging).result())
     """)
     assert printed.splitlines()[-1] == "('my_job__1_0_0.mycompany.fast', 1)"
@@ -401,7 +404,7 @@ def test_a_package_with_compiled_modules_is_delivered_again(company: Project) ->
         """
 from my_job__1_0_0.tg.common.delivery.delivery import Packaging
 packaging = Packaging('again', '2.0.0', dict(job=jobs[0]))
-packaging.silent = True
+packaging.silent, packaging.checked = True, False
 print(packaging.make_package().package_location)
 """,
     )

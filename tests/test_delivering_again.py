@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from projects import Project
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 DELIVERING_JOB = """
 from ..common.delivery.delivery import Packaging, install_package_and_get_loader
@@ -17,6 +20,7 @@ class Job:
     def run(self, name='inner'):
         packaging = Packaging(name, '1.0.0', dict(job=Inner()))
         packaging.silent = True
+        packaging.checked = False
         packaging.make_package()
         return install_package_and_get_loader(packaging.package_location, silent=True)
 """

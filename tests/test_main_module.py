@@ -18,6 +18,7 @@ DELIVER = """
 from tg.common.delivery.delivery import Packaging
 packaging = Packaging('my_job', '1.0.0', dict(job=Job()))
 packaging.silent = True
+packaging.checked = False  # a process more for each; one test below leaves it as it is
 print(packaging.make_package().package_location)
 """
 LOAD = """
@@ -300,7 +301,7 @@ def test_a_result_is_read_into_the_classes_of_the_script(project: Project) -> No
             from tg.common.delivery.delivery import Packaging, get_loader_from_installed_package
             from tg.common.delivery.execution import AttachedExecutor, ProcessExecutor
             packaging = Packaging('my_job', '1.0.0', dict(job=Job()))
-            packaging.silent = True
+            packaging.silent, packaging.checked = True, False
             for executor in (AttachedExecutor(), ProcessExecutor()):
                 print(executor.start(packaging).result() == Answer(5))
             entry_point = get_loader_from_installed_package('my_job__1_0_0')
@@ -364,7 +365,7 @@ def test_a_package_delivers_its_main_again(project: Project) -> None:
             job = load({str(file)!r})
             from my_job__1_0_0.tg.common.delivery.delivery import Packaging
             packaging = Packaging('again', '2.0.0', dict(job=job))
-            packaging.silent = True
+            packaging.silent, packaging.checked = True, False
             print(packaging.make_package().package_location)
             """,
             with_project=False,
@@ -419,7 +420,7 @@ def test_making_names_the_script_among_what_travels(project: Project) -> None:
     assert f" files of {project.elsewhere / 'script_0.py'}, " in printed
 
 
-def test_a_module_named_main_is_another_root(project: Project) -> None:
+def test_a_module_named_main_is_another_root(project: Project, unchecked: None) -> None:
     """As long as not both would be `UID.main`."""
     project.write("main.py", JOB)
     file = project.deliver(job="main:Job()")

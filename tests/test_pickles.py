@@ -19,6 +19,8 @@ from tg.common.delivery.delivery.pickling import pickle_resource
 from tg.common.delivery.runtime.resources import load_resource
 from tg.common.delivery.runtime.roots import Roots
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 ORIGINS = Origins(Roots.of([], ""), {"tg": (Path("nowhere"),)})
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from projects import REPOSITORY, Project
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 COMPANY = {
     "mycompany/__init__.py": "import logging\nlogger = logging.getLogger(__name__)\nfrom mycompany.model import Model\n",
     "mycompany/model.py": """
@@ -155,7 +157,7 @@ def test_a_result_is_read_into_the_classes_of_the_local_root(company: Project) -
         from tg.common.delivery.delivery import Packaging, get_loader_from_installed_package
         from tg.common.delivery.execution import AttachedExecutor, ProcessExecutor
         packaging = Packaging('my_job', '1.0.0', dict(job=Makes()))
-        packaging.silent = True
+        packaging.silent, packaging.checked = True, False
         for executor in (AttachedExecutor(), ProcessExecutor()):
             result = executor.start(packaging).result()
             print(type(result) is Model, result.x)
@@ -176,7 +178,7 @@ def test_a_package_delivers_its_roots_again(company: Project) -> None:
         job = install_package_and_get_loader({str(file)!r}, silent=True, policy=Policy.any()).load_resource('job')
         from my_job__1_0_0.tg.common.delivery.delivery import Packaging
         packaging = Packaging('again', '2.0.0', dict(job=job))
-        packaging.silent = True
+        packaging.silent, packaging.checked = True, False
         print(packaging.make_package().package_location)
         """,
         with_project=False,
@@ -583,7 +585,7 @@ def test_files_that_do_not_change_are_not_parsed_again(company: Project) -> None
         parsed = []
         sys.addaudithook(lambda event, given: parsed.append(given[0]) if event == "compile" and given[1] == "<unknown>" else None)
         packaging = Packaging('my_job', '1.0.0', dict(job=Model(3)), roots=['mycompany'])
-        packaging.silent = True
+        packaging.silent, packaging.checked = True, False
         packaging.make_package()
         print(len(parsed), hashlib.sha256(open(packaging.package_location, "rb").read()).hexdigest())
         """

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from projects import REPOSITORY, Project
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 PREFIX = "my_job__1_0_0/tg/"
 
 
@@ -27,6 +29,7 @@ def warnings(project: Project, before: str = "") -> str:
         from tg.common.delivery.delivery import Packaging
         packaging = Packaging('my_job', '1.0.0', dict(job=Job()))
         packaging.silent = True
+        packaging.checked = False
         packaging.make_package()
         """)
 

@@ -13,6 +13,8 @@ from extensions import SUFFIX
 from projects import REPOSITORY, Project
 from test_compiled_roots import in_one_process, make
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 MODEL = "from . import parts\nclass Model:\n    def run(self):\n        return __name__, parts.TEXT\n"
 PARTS = "import pkgutil\nTEXT = pkgutil.get_data(__name__, 'data/text.txt').decode()\n"
 FILES = {"__init__.py": MODEL, "parts.py": PARTS, "data/text.txt": "beside"}

@@ -245,13 +245,17 @@ def test_a_line_that_cannot_be_shown_does_not_end_the_job(deliver: Deliver, monk
 
 
 def test_nothing_stays_behind_on_the_logger(deliver: Deliver) -> None:
-    before = (list(logging.getLogger("tg").filters), list(logging.getLogger("tg").handlers))
-    run = AttachedExecutor().start(deliver("return 1"))
-    run.wait()
-    wait_for_end(run)
+    package = deliver("return 1")
     logger = logging.getLogger("tg")
-    assert logger.filters == before[0]
-    assert {handler.get_name() for handler in logger.handlers} >= {handler.get_name() for handler in before[1]}
+    filters = list(logger.filters)
+    found = []
+    for _ in range(2):  # the first run may be what gives the logger of this process its handler
+        run = AttachedExecutor().start(package)
+        run.wait()
+        wait_for_end(run)
+        assert logger.filters == filters
+        found.append(list(logger.handlers))
+    assert found[0] == found[1]
 
 
 def test_a_run_of_another_executor_is_not_found(deliver: Deliver) -> None:

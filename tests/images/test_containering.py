@@ -33,7 +33,7 @@ def docker(*arguments: str, check: bool = True) -> str:
 
 def example(version: str | None = "0.0.0", name: str = "example_job") -> Packaging:
     packaging = Packaging(name=name, version=version, payload={"job": ExampleJob()})
-    packaging.silent = True
+    packaging.silent, packaging.checked = True, False
     return packaging.make_package()
 
 
@@ -315,7 +315,7 @@ def test_a_base_image_that_is_nowhere_is_told_with_what_both_said(docker_engine:
 
 def test_a_python_that_the_package_is_not_for_is_an_error() -> None:
     packaging = Packaging("old_job", "1.0.0", {"job": ExampleJob()})
-    packaging.silent = True
+    packaging.silent, packaging.checked = True, False
     packaging.requires_python = ">=3.10,<3.14"
     packaging.make_package()
     containering = silent(packaging)
