@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from services import REQUIRED, SCRIPT, Missing, SecuredRegistry, Services, SshServer, given
+from waiting import until
 
 WHOLE_REPORT = {
     "docker": {"socket": "/var/run/docker.sock"},
@@ -99,11 +100,8 @@ def test_the_server_forwards_a_unix_socket(ssh_server: SshServer, answering_sock
     tunnel = ["ssh", "-F", str(ssh_server.config), "-N", "-o", "ExitOnForwardFailure=yes"]
     with subprocess.Popen([*tunnel, "-L", f"{local}:{answering_socket}", ssh_server.alias]) as forwarding:
         try:
-            deadline = time.monotonic() + 60
-            while not local.exists():
-                assert forwarding.poll() is None, f"ssh ended with {forwarding.returncode}"
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            until(lambda: local.exists() or forwarding.poll() is not None)
+            assert forwarding.poll() is None, f"ssh ended with {forwarding.returncode}"
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
                 caller.settimeout(60)
                 caller.connect(str(local))

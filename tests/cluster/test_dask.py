@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cluster.dask_nodes import DaskNodes
 from projects import Project
-from serving.servers import until
+from waiting import until
 
 from tg.common.delivery.cluster.dask_executor import DaskExecutor
 from tg.common.delivery.runtime.errors import ClusterProblem, DependencyProblem

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from serving.servers import Packages, RunningServer, alive, until
+from serving.servers import Packages, RunningServer
+from waiting import alive, until
 from wheels import write_installed_wheel, write_wheel
 
 Start = Callable[..., RunningServer]
