@@ -16,7 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from services import REQUIRED, SCRIPT, Missing, SecuredRegistry, Services, SshServer, given
+import services as services_module
+from services import REQUIRED, SCRIPT, ImagesOfTests, Missing, SecuredRegistry, Services, SshServer, given
 from waiting import until
 
 WHOLE_REPORT = {
@@ -219,3 +220,20 @@ def test_a_missing_part_fails_the_test_where_services_are_required(monkeypatch: 
     monkeypatch.setenv(REQUIRED, "1")
     with pytest.raises(pytest.fail.Exception, match="sshd is not installed"):
         given(Missing("sshd is not installed"))
+
+
+def test_the_last_session_of_several_removes_the_images_that_they_have_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"somebody's"}
+    monkeypatch.setattr(services_module, "delivered_images", lambda: set(there))
+    monkeypatch.setattr(services_module, "remove_images", there.difference_update)
+    first, second = (ImagesOfTests(tmp_path / "lock") for _ in range(2))
+    first.begin()
+    there.add("of the first")
+    second.begin()
+    there.add("of the second")
+    first.end()
+    assert there == {"somebody's", "of the first", "of the second"}
+    second.end()
+    assert there == {"somebody's"}
