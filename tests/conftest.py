@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
 
-_images_before: set[str] = set()
+_images = machine.ImagesOfTests(Path(tempfile.gettempdir()) / f"tg-tests-{os.getuid()}.lock")
 
 
 def pytest_sessionstart() -> None:
     if not os.environ.get("PYTEST_XDIST_WORKER"):
-        _images_before.update(machine.delivered_images())
+        _images.begin()
 
 
 def pytest_sessionfinish() -> None:
     """Images that the tests have made go; the process that all workers report to ends last."""
     if not os.environ.get("PYTEST_XDIST_WORKER"):
-        machine.remove_images(machine.delivered_images() - _images_before)
+        _images.end()
 
 
 def _project_of_one_job(base: Path) -> Project:

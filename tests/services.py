@@ -5,6 +5,7 @@ The services outlive the tests: the processes of pytest-xdist, and later runs, f
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import pytest
 from projects import REPOSITORY
@@ -146,3 +147,41 @@ def remove_images(ids: set[str]) -> None:
     """Remove images, under whatever names."""
     if ids:
         subprocess.run(["docker", "rmi", "--force", *ids], capture_output=True, check=False)
+
+
+class ImagesOfTests:
+    """What the tests leave on the engine, which may be that of several sessions at once: the last one to end removes it.
+
+    1. A session holds the lock, shared, from its begin to its end.
+    2. The first one of several has it alone for a moment, and writes into its file which images were there before.
+    3. Whoever gets it alone at the end is the last one. Who asks for that in vain has let go of it (flock(2)), and so of two that end
+       at the same time one gets it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._path = file
+        self._file: TextIO | None = None
+
+    def begin(self) -> None:
+        self._file = self._path.open("a+", encoding="utf-8")
+        if self._locked_alone():
+            self._file.truncate(0)
+            self._file.write(json.dumps(sorted(delivered_images())))
+            self._file.flush()
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def end(self) -> None:
+        if self._file is None:
+            return
+        with self._file:
+            if self._locked_alone():
+                self._file.seek(0)
+                remove_images(delivered_images() - set(json.loads(self._file.read() or "[]")))
+
+    def _locked_alone(self) -> bool:
+        assert self._file is not None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

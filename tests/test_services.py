@@ -16,7 +16,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from services import REQUIRED, SCRIPT, Missing, SecuredRegistry, Services, SshServer, given
+import services as services_module
+from services import REQUIRED, SCRIPT, ImagesOfTests, Missing, SecuredRegistry, Services, SshServer, given
+from waiting import until
 
 WHOLE_REPORT = {
     "docker": {"socket": "/var/run/docker.sock"},
@@ -99,11 +101,8 @@ def test_the_server_forwards_a_unix_socket(ssh_server: SshServer, answering_sock
     tunnel = ["ssh", "-F", str(ssh_server.config), "-N", "-o", "ExitOnForwardFailure=yes"]
     with subprocess.Popen([*tunnel, "-L", f"{local}:{answering_socket}", ssh_server.alias]) as forwarding:
         try:
-            deadline = time.monotonic() + 60
-            while not local.exists():
-                assert forwarding.poll() is None, f"ssh ended with {forwarding.returncode}"
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            until(lambda: local.exists() or forwarding.poll() is not None)
+            assert forwarding.poll() is None, f"ssh ended with {forwarding.returncode}"
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
                 caller.settimeout(60)
                 caller.connect(str(local))
@@ -221,3 +220,20 @@ def test_a_missing_part_fails_the_test_where_services_are_required(monkeypatch: 
     monkeypatch.setenv(REQUIRED, "1")
     with pytest.raises(pytest.fail.Exception, match="sshd is not installed"):
         given(Missing("sshd is not installed"))
+
+
+def test_the_last_session_of_several_removes_the_images_that_they_have_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"somebody's"}
+    monkeypatch.setattr(services_module, "delivered_images", lambda: set(there))
+    monkeypatch.setattr(services_module, "remove_images", there.difference_update)
+    first, second = (ImagesOfTests(tmp_path / "lock") for _ in range(2))
+    first.begin()
+    there.add("of the first")
+    second.begin()
+    there.add("of the second")
+    first.end()
+    assert there == {"somebody's", "of the first", "of the second"}
+    second.end()
+    assert there == {"somebody's"}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from projects import REPOSITORY
-from serving.servers import until
+from waiting import until
 
 _PROGRAM = """\
 import sys

@@ -8,12 +8,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cluster.dask_nodes import DaskNodes
 from projects import Project
-from serving.servers import until
+from waiting import until
 
 from tg.common.delivery.cluster.dask_executor import DaskExecutor
 from tg.common.delivery.runtime.errors import ClusterProblem, DependencyProblem
@@ -67,32 +68,36 @@ def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_g
     run = executor.map(copied, range(10_000), method="here", batch_size=5)
     results, homes = [], set()
     to_come = ["a worker is killed", "a node is added", "it works", "it is removed", "another one works"]
-    for item, pid, home in run:
-        results.append(item)
-        homes.add(home)
-        if len(results) < 100:
-            continue
-        if to_come[0] == "a worker is killed":
-            os.kill(pid, signal.SIGKILL)
-        elif to_come[0] == "a node is added":
-            copied.unlink()  # nodes that come later have it from the scheduler
-            nodes.add("second", nanny=False)
-            until(lambda: len(workers()) == 3)
-        elif to_come[0] == "it is removed":
-            nodes.remove("second")
-            nodes.add("third", nanny=False)
-            until(lambda: len(workers()) == 3)
-        elif str(nodes.home("second" if to_come[0] == "it works" else "third")) not in homes:
-            continue
-        if len(to_come) > 1:
-            to_come.pop(0)
-    assert results == list(range(10_000))
-    assert run.state == "succeeded"
-    assert to_come == ["another one works"]
-    assert homes == {str(nodes.home(name)) for name in ("first", "second", "third")}
-    for name in ("first", "second", "third"):
-        assert [folder.name for folder in nodes.home(name).glob("store/*/many__1_0_0")] == ["many__1_0_0"]
-    nodes.remove("third")
+    try:
+        for item, pid, home in run:
+            results.append(item)
+            homes.add(home)
+            if len(results) < 100:
+                continue
+            if to_come[0] == "a worker is killed":
+                os.kill(pid, signal.SIGKILL)
+            elif to_come[0] == "a node is added":
+                copied.unlink()  # nodes that come later have it from the scheduler
+                nodes.add("second", nanny=False)
+                until(lambda: len(workers()) == 3)
+            elif to_come[0] == "it is removed":
+                nodes.remove("second")
+                nodes.add("third", nanny=False)
+                until(lambda: len(workers()) == 3)
+            elif str(nodes.home("second" if to_come[0] == "it works" else "third")) not in homes:
+                continue
+            if len(to_come) > 1:
+                to_come.pop(0)
+        assert results == list(range(10_000))
+        assert run.state == "succeeded"
+        assert to_come == ["another one works"]
+        assert homes == {str(nodes.home(name)) for name in ("first", "second", "third")}
+        for name in ("first", "second", "third"):
+            assert [folder.name for folder in nodes.home(name).glob("store/*/many__1_0_0")] == ["many__1_0_0"]
+    finally:
+        for name in ("second", "third"):
+            with suppress(KeyError):  # it has been removed, or was never added
+                nodes.remove(name)
     until(lambda: len(workers()) == 2)
 
 

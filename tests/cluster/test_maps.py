@@ -74,7 +74,7 @@ def test_a_map_that_an_error_has_ended_does_not_go_on(executor: ClusterExecutor,
 
 
 def test_batches_grow_as_long_as_they_are_short(executor: ClusterExecutor, engine: ThreadEngine, package: Path) -> None:
-    assert len(executor.map(package, range(20_000)).result()) == 20_000
+    assert len(executor.map(package, range(20_000), method="when").result()) == 20_000
     sizes = [len(pickle.loads(items)) for items in engine.submitted]
     assert sizes[0] == 1
     assert max(sizes) > 100

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cluster.ray_nodes import RayNodes, ray_environment, ray_nodes
 from projects import REPOSITORY, Project
+from waiting import until
 
 from tg.common.delivery.cluster import RayExecutor
 from tg.common.delivery.runtime.errors import DependencyProblem, RunCancelled, RunNotFound
@@ -77,8 +78,12 @@ def test_versions_are_loaded_into_the_same_workers_beside_each_other(
     packages = [cluster_project.deliver("many", f"1.{n}", job=f"tg.many.job:Job({n})") for n in range(3)]
     assert [on_ray.map(one, range(5)).result() for one in packages] == [[n * i for i in range(5)] for n in range(3)]
     workers: set[int] = set()
-    while len(workers) < 3:  # those of other nodes are still being started
+
+    def all_are_there() -> bool:  # those of other nodes are still being started
         workers.update(workers_of(on_ray, packages[0], 60))
+        return len(workers) >= 3
+
+    until(all_are_there)
     for one in (*packages, packages[0]):
         assert workers_of(on_ray, one, 60) <= workers
 
@@ -86,8 +91,12 @@ def test_versions_are_loaded_into_the_same_workers_beside_each_other(
 def test_each_node_has_the_package_in_its_store(on_ray: RayExecutor, nodes: RayNodes, cluster_project: Project) -> None:
     homes: set[str] = set()
     with of_this_process_alone(cluster_project.deliver("stored", "1", job="tg.many.job:Job()")) as package:
-        while len(homes) < 3:
+
+        def all_have_worked() -> bool:
             homes.update(home for _, _, home in on_ray.map(package, range(60), method="here", batch_size=1))
+            return len(homes) >= 3
+
+        until(all_have_worked)
     for home in homes:
         assert list(Path(home, "store").glob("*/stored__1/package.json"))
 

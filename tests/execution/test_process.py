@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from projects import REPOSITORY, Project
+from waiting import is_running, until
 
 from tg.common.delivery.environments.environment import environment_for, python_of
 from tg.common.delivery.execution import ProcessExecutor
@@ -364,10 +365,7 @@ def test_what_has_ended_is_not_cancelled(deliver: Deliver) -> None:
 def test_what_the_job_leaves_running_ends_with_it(deliver: Deliver) -> None:
     run = ProcessExecutor().start(deliver("import subprocess\nreturn subprocess.Popen(['sleep', '600']).pid"))
     left = run.result()
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{left}").exists() and b"Z" not in Path(f"/proc/{left}/stat").read_bytes().split()[2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: not is_running(left), seconds=30)
 
 
 def test_another_process_finds_a_run_by_its_id_when_the_first_is_gone(deliver: Deliver, project: Project) -> None:

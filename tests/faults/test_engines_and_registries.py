@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import http.client
-import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from projects import Project
+from registries import OwnRegistry
 from soaking import Soak
+from waiting import until
 
 from tg.common.delivery.delivery.containering import Containering
 from tg.common.delivery.execution import DockerExecutor
@@ -77,10 +76,7 @@ class OwnEngine:
         command += ["--pidfile", str(self.folder / "pid")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(["unshare", "--net", *command], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
+        until(self._answers, told=lambda: (self.folder / "log").read_text()[-2000:])
 
     def end(self, number: int) -> None:
         assert self._process is not None
@@ -224,47 +220,9 @@ def test_a_load_that_fails_inside_of_a_good_answer_is_told(deliver: Deliver, tmp
         assert engine.inspect_image(image.reference) is not None
 
 
-class OwnRegistry:
-    """A registry of its own, which can be ended in the middle and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
-        self._config = folder / "registry.yml"
-        settings = {
-            "version": 0.1,
-            "log": {"level": "error"},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-            "http": {"addr": self.address, "secret": "the same before and after"},
-        }
-        self._config.write_text(json.dumps(settings))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            ["docker-registry", "serve", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection(self.address, timeout=2)
-                connection.request("GET", "/v2/")
-                with contextlib.closing(connection):
-                    if connection.getresponse().status == 200:
-                        return
-            time.sleep(0.05)
-        raise AssertionError("the registry does not start")
-
-    def kill(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-
 @pytest.fixture
 def own_registry(tmp_path: Path, plain_registry: str) -> Iterator[OwnRegistry]:
-    registry = OwnRegistry(tmp_path)
+    registry = OwnRegistry(tmp_path / "registry")
     registry.start()
     yield registry
     registry.kill()
@@ -279,12 +237,12 @@ def test_a_registry_that_goes_in_the_middle_of_a_push_has_no_half_image(
     reference = Reference.parse(f"{own_registry.address}/run_job:1.0.0")
     send = requests.adapters.HTTPAdapter.send
     requests_made = 0
-    until = [1_000_000]
+    last = [1_000_000]
 
     def counted(self: Any, request: Any, **more: Any) -> Any:
         nonlocal requests_made
         requests_made += 1
-        if requests_made == until[0]:
+        if requests_made == last[0]:
             own_registry.kill()
         return send(self, request, **more)
 
@@ -292,7 +250,7 @@ def test_a_registry_that_goes_in_the_middle_of_a_push_has_no_half_image(
     monkeypatch.setattr("tg.common.delivery.images.registry_connection._PAUSES_SECONDS", (0.0, 0.0))
     rounds = 0
     for moment in range(2, 100, soak.times(3, 1)):
-        until[0], requests_made = moment, 0
+        last[0], requests_made = moment, 0
         with contextlib.suppress(RegistryProblem):
             RegistryPusher(own_registry.address).push(image)
             break
@@ -303,7 +261,7 @@ def test_a_registry_that_goes_in_the_middle_of_a_push_has_no_half_image(
     assert rounds >= 2
     own_registry.kill()
     own_registry.start()
-    until[0] = 1_000_000
+    last[0] = 1_000_000
     RegistryPusher(own_registry.address).push(image)
     with Registry(own_registry.address) as registry:
         assert registry.resolve(reference).layers == image.layers

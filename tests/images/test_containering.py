@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from projects import Project
+from waiting import until
 
 from tg.common.delivery.delivery import Containering, DependencyList, Packaging
 from tg.common.delivery.delivery.example_job import ExampleJob
@@ -170,8 +171,7 @@ def test_it_stops_in_time_when_it_is_told_to(project: Project) -> None:
     containering.pusher.push(containering.compose(package))
     container = docker("run", "--detach", "slow_job:1.0.0").strip()
     try:
-        while "waiting" not in docker("logs", container):
-            pass
+        until(lambda: "waiting" in docker("logs", container))
         docker("stop", "--time", "60", container)
         found = json.loads(docker("inspect", container))[0]["State"]
         assert found["ExitCode"] == 143  # 137 would be SIGKILL, after the minute

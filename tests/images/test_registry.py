@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from registries import OwnRegistry
 from services import SecuredRegistry
 
 from tg.common.delivery.images import registry_connection as registry_module
@@ -136,47 +136,14 @@ def unused_port() -> int:
         return port
 
 
-@dataclass
-class OwnRegistry:
-    address: str
-    folder: Path
-
-    def file_of(self, digest: str) -> Path:
-        digits = digest.partition(":")[2]
-        return self.folder / f"docker/registry/v2/blobs/sha256/{digits[:2]}/{digits}/data"
-
-
 @contextlib.contextmanager
 def own_registry(folder: Path, **settings: Any) -> Iterator[OwnRegistry]:
-    if which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed")
-    folder.mkdir(exist_ok=True)
-    address = f"127.0.0.1:{unused_port()}"
-    config = {
-        "version": 0.1,
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder)}},
-        "http": {"addr": address, "secret": "test"},
-        **settings,
-    }
-    file = folder / "config.yml"
-    file.write_text(json.dumps(config))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(file)], stdout=log, stderr=log)
+    registry = OwnRegistry(folder, **settings)
+    registry.start()
     try:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 1):
-                    break
-            except OSError:
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < until, (folder / "log").read_text()
-                time.sleep(0.05)
-        yield OwnRegistry(address, folder)
+        yield registry
     finally:
-        process.terminate()
-        process.wait()
+        registry.kill()
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 from projects import REPOSITORY
 from services import SshServer
+from waiting import until
 
 from tg.common.delivery.images.engine import Engine, EngineAddress
 from tg.common.delivery.images.tunnel import SshAddress, Tunnel
@@ -37,10 +37,7 @@ def processes_with(text: str) -> list[int]:
 
 
 def gone(text: str) -> bool:
-    deadline = time.monotonic() + 20
-    while processes_with(text) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not processes_with(text)
+    return until(lambda: not processes_with(text), seconds=20)
 
 
 def test_one_connection_serves_any_number_of_requests_and_is_closed(ssh_host: str) -> None:

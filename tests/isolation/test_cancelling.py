@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.errors import CallCancelled, WorkerEnded
@@ -53,17 +54,31 @@ class Job:
 """
 
 
-def when_there(file: Path, do: Callable[[], None]) -> threading.Thread:
-    """In a thread of its own, do something as soon as a file is there."""
+WhenThere = Callable[[Path, Callable[[], None]], threading.Thread]
 
-    def wait() -> None:
-        while not file.exists():
-            time.sleep(0.005)
-        do()
 
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
+@pytest.fixture
+def when_there() -> Iterator[WhenThere]:
+    """In a thread of its own, do something as soon as a file is there; nothing is done when the test is over before that."""
+    over = threading.Event()
+    threads = []
+
+    def when_there(file: Path, do: Callable[[], None]) -> threading.Thread:
+        def wait() -> None:
+            try:
+                until(lambda: file.exists() or over.is_set())
+            finally:  # a call that does not begin is given up as well
+                if not over.is_set():
+                    do()
+
+        threads.append(threading.Thread(target=wait))
+        threads[-1].start()
+        return threads[-1]
+
+    yield when_there
+    over.set()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture
@@ -82,7 +97,7 @@ def job(entry_point: IsolatedEntryPoint) -> Any:
 
 
 def test_cancel_ends_the_running_call_and_its_cleaning_up_runs(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path, when_there: WhenThere
 ) -> None:
     thread = when_there(begun, entry_point.cancel)
     with pytest.raises(CallCancelled, match="wait of my_job__1_0_0 was cancelled") as raised:
@@ -93,7 +108,7 @@ def test_cancel_ends_the_running_call_and_its_cleaning_up_runs(
 
 
 def test_after_a_call_was_cancelled_the_worker_is_as_it_was(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, when_there: WhenThere
 ) -> None:
     for _ in range(3):
         thread = when_there(begun, entry_point.cancel)
@@ -115,7 +130,7 @@ class _When:
 
 
 def test_a_call_is_cancelled_while_its_arguments_are_still_read(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path, when_there: WhenThere
 ) -> None:
     slow = [_When(os.mkdir, str(begun)), _When(time.sleep, 1)]
     thread = when_there(begun, entry_point.cancel)
@@ -127,7 +142,7 @@ def test_a_call_is_cancelled_while_its_arguments_are_still_read(
 
 
 def test_a_call_that_takes_the_cancelling_as_a_hint_returns_its_value(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, when_there: WhenThere
 ) -> None:
     thread = when_there(begun, entry_point.cancel)
     assert job.swallow(begun) == "as far as it came"
@@ -135,7 +150,7 @@ def test_a_call_that_takes_the_cancelling_as_a_hint_returns_its_value(
 
 
 def test_a_call_that_does_not_react_ends_with_its_worker(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch, when_there: WhenThere
 ) -> None:
     monkeypatch.setattr("tg.common.delivery.isolation.session.GRACE_SECONDS", 0.2)
     thread = when_there(begun, entry_point.cancel)
@@ -147,7 +162,9 @@ def test_a_call_that_does_not_react_ends_with_its_worker(
     assert entry_point.load_resource("job").run() == "one"
 
 
-def test_ctrl_c_cancels_the_call_that_is_waited_for(job: Any, begun: Path, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_the_call_that_is_waited_for(
+    job: Any, begun: Path, tmp_path: Path, when_there: WhenThere
+) -> None:
     thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         job.wait(begun, tmp_path / "ended")
@@ -156,7 +173,7 @@ def test_ctrl_c_cancels_the_call_that_is_waited_for(job: Any, begun: Path, tmp_p
     thread.join()
 
 
-def test_ctrl_c_twice_ends_a_worker_that_does_not_react(job: Any, begun: Path) -> None:
+def test_ctrl_c_twice_ends_a_worker_that_does_not_react(job: Any, begun: Path, when_there: WhenThere) -> None:
     def interrupt_twice() -> None:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -170,7 +187,9 @@ def test_ctrl_c_twice_ends_a_worker_that_does_not_react(job: Any, begun: Path) -
         job.run()
 
 
-def test_whatever_a_signal_handler_raises_cancels_the_call(job: Any, begun: Path, tmp_path: Path) -> None:
+def test_whatever_a_signal_handler_raises_cancels_the_call(
+    job: Any, begun: Path, tmp_path: Path, when_there: WhenThere
+) -> None:
     def over(number: int, frame: object) -> None:
         raise TimeoutError("too long")
 
@@ -194,7 +213,7 @@ def test_cancel_does_nothing_when_nothing_runs(entry_point: IsolatedEntryPoint, 
 
 
 def test_a_signal_handler_may_cancel_the_call_that_it_interrupts(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, tmp_path: Path, when_there: WhenThere
 ) -> None:
     before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())
     thread = when_there(begun, lambda: os.kill(os.getpid(), signal.SIGUSR1))
@@ -208,7 +227,7 @@ def test_a_signal_handler_may_cancel_the_call_that_it_interrupts(
 
 
 def test_a_call_that_ignores_a_signal_handler_s_cancelling_ends_with_its_worker(
-    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch
+    entry_point: IsolatedEntryPoint, job: Any, begun: Path, monkeypatch: pytest.MonkeyPatch, when_there: WhenThere
 ) -> None:
     monkeypatch.setattr("tg.common.delivery.isolation.session.GRACE_SECONDS", 0.2)
     before = signal.signal(signal.SIGUSR1, lambda *_: entry_point.cancel())

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from projects import Project
+from waiting import is_running, until
 
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.errors import CallFailed, RemoteError, UncrossableValue, WorkerEnded
@@ -208,8 +208,7 @@ def test_a_worker_that_ended_between_calls_is_told_by_the_next(isolate: Isolate)
     job = isolate("import os\nclass Job:\n    def run(self):\n        return os.getpid()\n").load_resource("job")
     pid = job.run()
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX":
-        time.sleep(0.01)
+    until(lambda: not is_running(pid))
     with pytest.raises(WorkerEnded, match="SIGKILL"):
         job.run()
     assert not Path(f"/proc/{pid}").exists()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from projects import Project
+from waiting import is_running, until
 
 from tg.common.delivery.isolation.entry_point import IsolatedEntryPoint
 from tg.common.delivery.runtime.errors import WorkerEnded
@@ -79,18 +79,6 @@ getattr(job, method)(pid_file)
 """
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.01)
-
-
 def start_owner(project: Project, method: str, tmp_path: Path) -> tuple[subprocess.Popen[str], list[int]]:
     """A process whose worker is busy with a call, and the pids of the worker and of what it has started."""
     project.write("tg/my/job.py", BUSY)
@@ -102,7 +90,7 @@ def start_owner(project: Project, method: str, tmp_path: Path) -> tuple[subproce
     owner = subprocess.Popen(command, env=project.environment(), stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     pids = [int(pid) for pid in owner.stdout.readline().split()]
-    wait_until(pid_file.exists)
+    until(pid_file.exists)
     pids.append(int(pid_file.read_text()))
     return owner, pids
 
@@ -116,7 +104,7 @@ def test_a_busy_worker_and_what_it_has_started_end_with_their_owner(
     with owner:
         owner.send_signal(number)
         owner.communicate()
-    wait_until(lambda: not any(map(is_running, pids)))
+    until(lambda: not any(map(is_running, pids)))
     assert owner.returncode != 0
 
 
@@ -145,7 +133,7 @@ def test_a_fork_of_the_owner_does_not_keep_the_worker_up(
         assert owner.stdout is not None
         worker, child = (int(owner.stdout.readline()) for _ in range(2))
         owner.wait()
-        wait_until(lambda: not is_running(worker))
+        until(lambda: not is_running(worker))
         assert is_running(child)
         os.kill(child, signal.SIGKILL)
 
@@ -220,17 +208,17 @@ def test_what_a_worker_has_started_ends_with_it(isolate: Isolate) -> None:
     child = entry_point.load_resource("job").child()
     assert is_running(child)
     entry_point.unload()
-    wait_until(lambda: not is_running(child))
+    until(lambda: not is_running(child))
 
 
 def test_a_fork_of_the_worker_does_not_hide_its_end(isolate: Isolate, tmp_path: Path) -> None:
     job = isolate(BUSY).load_resource("job")
     job.fork(str(tmp_path / "pid"))
-    wait_until((tmp_path / "pid").exists)
+    until((tmp_path / "pid").exists)
     os.kill(job.pid(), signal.SIGKILL)
     with pytest.raises(WorkerEnded, match="SIGKILL"):
         job.pid()
-    wait_until(lambda: not is_running(int((tmp_path / "pid").read_text())))
+    until(lambda: not is_running(int((tmp_path / "pid").read_text())))
 
 
 def test_a_worker_ends_when_nothing_here_refers_to_it(isolate: Isolate, project: Project) -> None:
@@ -241,7 +229,7 @@ def test_a_worker_ends_when_nothing_here_refers_to_it(isolate: Isolate, project:
     assert is_running(pid)
     del job
     gc.collect()
-    wait_until(lambda: not is_running(pid))
+    until(lambda: not is_running(pid))
 
 
 def test_threads_that_call_at_the_same_time_get_their_own_answers(isolate: Isolate) -> None:
@@ -316,7 +304,7 @@ def test_a_worker_that_ended_while_nobody_called_is_replaced_by_loading(isolate:
     job = entry_point.load_resource("job")
     pid = job.pid()
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_running(pid))
+    until(lambda: not is_running(pid))
     assert entry_point.load_resource("job").pid() != pid
     with pytest.raises(WorkerEnded, match="SIGKILL"):
         job.pid()

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
 from projects import Project
+from serving.servers import Packages, addresses
+from waiting import until
 
 from tg.common.delivery.serving.access import Access, Role
 
-_JOB = """
-class Job:
-    def run(self, value: int) -> int:
-        return value * {factor}
-"""
-_SLOW = """
+_JOBS = """
 import pathlib, time
 
-class Job:
+class Times:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def run(self, value: int) -> int:
+        return value * self.factor
+
+class Slow:
+    def __init__(self, sign):
+        self.sign = sign
+
     def warm_up(self):
         print("waiting for the sign")
-        while not pathlib.Path({sign!r}).exists():
+        while not pathlib.Path(self.sign).exists():
             time.sleep(0.02)
 
     def run(self, value: int) -> int:
         return value
-"""
-_BROKEN = """
-class Job:
+
+class Broken:
     def warm_up(self):
         print("reading the table")
         raise RuntimeError("the table is empty")
@@ -43,15 +47,20 @@ class Job:
     def run(self, value: int) -> int:
         return value
 """
+_OTHER_SOURCE = """
+class Job:
+    def run(self, value: int) -> int:
+        return value * {factor}
+"""
 
 
 class PageServer:
     """A server that runs; its page is at `address`."""
 
-    def __init__(self, project: Project, folder: Path, port: int, management_port: int) -> None:
+    def __init__(self, project: Project, packages: Packages, folder: Path) -> None:
         self._project = project
-        self.requests = f"http://127.0.0.1:{port}"
-        self.address = f"http://127.0.0.1:{management_port}"
+        self._packages = packages
+        self.requests = self.address = ""  # until it has been started
         self.token, self.reading_token = (
             Access.new_token(folder / "tokens.json", name, role)
             for name, role in (("owner", Role.DEPLOY), ("reader", Role.READ))
@@ -59,15 +68,19 @@ class PageServer:
 
     def package(self, name: str, version: str | None, factor: int = 1) -> Path:
         """A package whose job multiplies by `factor`."""
-        return self.package_of(name, version, _JOB.format(factor=factor))
+        return self._packages.make(name, version, f"Times({factor})")
 
     def broken_package(self, name: str, version: str) -> Path:
         """A package whose job raises when it is warmed up."""
-        return self.package_of(name, version, _BROKEN)
+        return self._packages.make(name, version, "Broken()")
 
     def slow_package(self, name: str, version: str, sign: Path) -> Path:
         """A package whose job is warm when a file exists."""
-        return self.package_of(name, version, _SLOW.format(sign=str(sign)))
+        return self._packages.make(name, version, f"Slow({str(sign)!r})")
+
+    def package_with_source(self, name: str, version: str | None, factor: int) -> Path:
+        """Such a package whose `factor` is in its source, so that two of them differ there."""
+        return self.package_of(name, version, _OTHER_SOURCE.format(factor=factor))
 
     def package_of(self, name: str, version: str | None, code: str, job: str = "Job") -> Path:
         """A package of a class that is defined by `code`."""
@@ -80,7 +93,9 @@ class PageServer:
         self._project.write(path, text)
 
     def deploy(self, name: str, version: str | None, factor: int = 1, **parameters: Any) -> None:
-        file = self.package(name, version, factor)
+        self.deploy_file(self.package(name, version, factor), **parameters)
+
+    def deploy_file(self, file: Path, **parameters: Any) -> None:
         answer = self.manage("POST", "/packages", data=file.read_bytes(), params=parameters)
         assert answer.ok, answer.text
 
@@ -103,30 +118,23 @@ class PageServer:
 def page_server(folder: Path) -> Iterator[PageServer]:
     """A server of a project of its own, as long as the `with` lasts."""
     project = Project(folder)
-    server = PageServer(project, folder / "server", _free_port(), _free_port())
+    project.write("tg/served/__init__.py", "")
+    project.write("tg/served/jobs.py", _JOBS)
+    log = folder / "server.log"
     command = [sys.executable, "-m", "tg.common.cli", "serve", "--store", str(folder / "server")]
-    ports = ["--port", server.requests.rpartition(":")[2], "--management-port", server.address.rpartition(":")[2]]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen([*command, *ports], env=project.environment(), stdout=log, stderr=log)
-    try:
-        while not _is_ready(server):
-            assert process.poll() is None, (folder / "server.log").read_text("utf-8")
-            time.sleep(0.05)
-        yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def _is_ready(server: PageServer) -> bool:
-    try:
-        return requests.get(f"{server.address}/health/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    with contextlib.closing(Packages(project)) as packages, log.open("wb") as opened:
+        server = PageServer(project, packages, folder / "server")
+        process = subprocess.Popen(
+            [*command, "--port", "0", "--management-port", "0"],
+            env=project.environment(),
+            stdout=opened,
+            stderr=opened,
+        )
+        try:
+            listening = addresses(process, log)
+            server.requests, server.address = (f"http://{listening[one]}" for one in ("requests", "management"))
+            until(lambda: requests.get(f"{server.address}/health/ready", timeout=60).ok, told=log.read_text)
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import Any
 
 import requests
 from projects import REPOSITORY, Project
+from serving.servers import addresses, lines_of
+from waiting import until
 
 _MAKE = """
 import json, sys
@@ -66,8 +66,7 @@ class ServedJobs:
         )
 
     def log(self) -> list[dict[str, Any]]:
-        lines = self._log.read_text("utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        return lines_of(self._log)
 
 
 def packages_of(project: Project, source: str, jobs: Mapping[str, str]) -> list[Path]:
@@ -93,10 +92,9 @@ def serving(
     """Serve jobs, each live under its name. The token is one to deploy with, if it is not that of the server's own."""
     project = Project(folder)
     files = packages_of(project, source, jobs)
-    ports = _free_ports()
     state, log = folder / "state", folder / "server.log"
     command = [sys.executable, "-m", "tg.common.cli", "serve", "--store", str(state), *options]
-    command += ["--port", str(ports[0]), "--management-port", str(ports[1])]
+    command += ["--port", "0", "--management-port", "0"]
     environment = {
         **project.environment(with_project=False),
         "PYTHONPATH": str(REPOSITORY),
@@ -105,10 +103,11 @@ def serving(
     with log.open("wb") as opened:
         process = subprocess.Popen(command, env=environment, stdout=opened, stderr=opened, start_new_session=True)
     try:
-        management = f"http://127.0.0.1:{ports[1]}"
-        _wait_for(management, process, log)
+        listening = addresses(process, log)
+        management = f"http://{listening['management']}"
+        until(lambda: requests.get(f"{management}/health/ready", timeout=60).ok, told=log.read_text)
         secret = token or (state / "token").read_text("ascii")
-        served = ServedJobs(project, f"http://127.0.0.1:{ports[0]}", management, secret, log)
+        served = ServedJobs(project, f"http://{listening['requests']}", management, secret, log)
         for file in files:
             answer = served.deploy(file)
             assert answer.status_code == 200, f"{file.name}: {answer.text}\n{log.read_text('utf-8')}"
@@ -116,20 +115,3 @@ def serving(
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait_for(management: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    while True:
-        assert process.poll() is None, log.read_text("utf-8")
-        try:
-            if requests.get(f"{management}/health/ready", timeout=60).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-
-
-def _free_ports() -> list[int]:
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in (one, other)]

@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 from projects import Project
-
-Found = TypeVar("Found")
+from waiting import Process, descendants, until
 
 _SERVER = """
 import json, sys
@@ -107,8 +106,7 @@ class RunningServer:
             self.process = subprocess.Popen(
                 code, env={**_environment(home), **(environment or {})}, stdout=log, stderr=log
             )
-        listening = until(lambda: self._line("listening") or self.process.poll() is not None)
-        assert listening is not True, self._log.read_text("utf-8")
+        listening = addresses(self.process, self._log)
         self.requests = f"{self.scheme}://{listening['requests']}"
         self.management = f"{self.scheme}://{listening['management']}"
         token = Path(f"/proc/{self.process.pid}/root{folder}/token")  # as the server sees it
@@ -120,9 +118,7 @@ class RunningServer:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of the log that are whole."""
-        text = self._log.read_text("utf-8", errors="replace")
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n") and line[0] == "{"]
+        return lines_of(self._log)
 
     @property
     def raw_log(self) -> str:
@@ -192,55 +188,23 @@ class RunningServer:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait()
 
-    def _line(self, message: str) -> dict[str, Any] | None:
-        return next(iter(self.logged(message=message)), None)
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    """The lines of a server's log that are whole."""
+    lines = log.read_text("utf-8", errors="replace").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
-Process = tuple[int, str]
-"""Its id and when it was started: ids are given again."""
+def addresses(process: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
+    """Where a server that was just started listens: ports that it was given by the kernel, as it has logged."""
 
+    def look() -> dict[str, str] | None:
+        ended = process.poll() is not None
+        found = next((line for line in lines_of(log) if line["message"] == "listening"), None)
+        assert found or not ended, log.read_text("utf-8")
+        return found
 
-def descendants(ancestor: int) -> set[Process]:
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (fields := _stat(int(entry))):
-            parents[int(entry)] = int(fields[1]), (int(entry), fields[19])
-    found: set[Process] = set()
-    wanted = [ancestor]
-    while wanted:
-        parent = wanted.pop()
-        for child, (its_parent, process) in parents.items():
-            if its_parent == parent:
-                found.add(process)
-                wanted.append(child)
-    return found
-
-
-def alive(processes: set[Process]) -> set[Process]:
-    """Those that are still there, zombies left out."""
-    return {
-        (number, started)
-        for number, started in processes
-        if (fields := _stat(number)) and fields[19] == started and fields[0] not in "ZX"
-    }
-
-
-def _stat(number: int) -> list[str]:
-    try:
-        return Path(f"/proc/{number}/stat").read_text("utf-8").rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def until(look: Callable[[], Found], *, seconds: float = 60) -> Found:
-    """Look again and again until something is found."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not so after {seconds} s")
+    return until(look, told=log.read_text)
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serving.servers import Packages, RunningServer, until
+from serving.servers import Packages, RunningServer
+from waiting import until
 from wheels import write_installed_wheel, write_wheel
 
 Start = Callable[..., RunningServer]

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 
 import pytest
 import requests
-from serving.servers import Packages, RunningServer, until
+from serving.servers import Packages, RunningServer
+from waiting import until
 
 GIB = 1 << 30
 

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from prometheus_client.parser import text_string_to_metric_families
-from serving.servers import Packages, RunningServer, until
+from serving.servers import Packages, RunningServer
+from waiting import until
 
 from tg.common.delivery.delivery.signing import sign_package
 from tg.common.delivery.serving.access import Access, Role

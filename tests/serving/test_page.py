@@ -224,8 +224,8 @@ def test_what_the_server_refuses_is_told_where_it_was_asked(page: Page, server: 
 
 
 def test_the_difference_of_two_versions_is_shown_line_by_line(page: Page, server: PageServer) -> None:
-    server.deploy("compared", "1.0.0", 3)
-    server.deploy("compared", "1.1.0", 4)
+    server.deploy_file(server.package_with_source("compared", "1.0.0", 3))
+    server.deploy_file(server.package_with_source("compared", "1.1.0", 4))
     show(page, server, "compared")
 
     page.get_by_role("button", name="Diff 1.0.0 against 1.1.0").click()
@@ -372,8 +372,9 @@ def test_a_token_that_may_only_read_is_offered_nothing_else(browser: Browser, se
 
 
 def test_the_page_fits_a_phone(browser: Browser, server: PageServer) -> None:
-    server.deploy("an_ordinary_but_rather_long_name_of_a_model", None, 7)  # and a version that is made from the content
-    server.deploy("an_ordinary_but_rather_long_name_of_a_model", "1.0.0", 8, mode="canary")
+    name = "an_ordinary_but_rather_long_name_of_a_model"
+    server.deploy_file(server.package_with_source(name, None, 7))  # and a version that is made from the content
+    server.deploy_file(server.package_with_source(name, "1.0.0", 8), mode="canary")
     with browser.new_context(
         viewport={"width": 360, "height": 740}, device_scale_factor=2, is_mobile=True, has_touch=True
     ) as context:
@@ -381,7 +382,7 @@ def test_the_page_fits_a_phone(browser: Browser, server: PageServer) -> None:
         page.goto(server.address)
         assert page.evaluate(OVERFLOW) <= 0
         give_token(page, server.token)
-        show(page, server, "an_ordinary_but_rather_long_name_of_a_model")
+        show(page, server, name)
         assert page.evaluate(OVERFLOW) <= 0
         page.get_by_role("button", name="Diff 1.0.0").tap()
         expect(page.get_by_text("1 file differs")).to_be_visible()
@@ -392,8 +393,8 @@ def test_the_page_fits_a_phone(browser: Browser, server: PageServer) -> None:
 
 
 def test_everything_has_a_name_for_those_who_listen(page: Page, server: PageServer) -> None:
-    server.deploy("heard", "1.0.0", 1)
-    server.deploy("heard", "1.1.0", 2, mode="canary")
+    server.deploy_file(server.package_with_source("heard", "1.0.0", 1))
+    server.deploy_file(server.package_with_source("heard", "1.1.0", 2), mode="canary")
     show(page, server, "heard")
     page.get_by_role("button", name="Diff 1.1.0").click()
     expect(page.get_by_text("1 file differs")).to_be_visible()

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-from serving.servers import Packages, RunningServer, until
+from serving.servers import Packages, RunningServer
+from waiting import until
 
 Start = Callable[..., RunningServer]
 

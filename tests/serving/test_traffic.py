@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from serving.servers import Packages, RunningServer, alive, until
+from serving.servers import Packages, RunningServer
+from waiting import alive, until
 
 Start = Callable[..., RunningServer]
 

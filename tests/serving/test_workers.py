@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from serving.servers import Packages, RunningServer, alive, until
+from serving.servers import Packages, RunningServer
+from waiting import alive, until
 from wheels import write_installed_wheel, write_wheel
 
 Start = Callable[..., RunningServer]
@@ -105,11 +105,11 @@ def test_requests_beyond_the_queue_are_refused_at_once_with_when_to_come_again(
 
 def test_a_request_that_waits_too_long_is_refused(narrow: RunningServer, packages: Packages) -> None:
     server = narrow
-    server.deployed(packages.make("waits", "1", "Versioned('1')"))
+    server.deployed(packages.make("waits", "1", "Process('1')"))
     server.ask("waits", {"seconds": 0.3})
     with ThreadPoolExecutor(2) as pool:
         long = pool.submit(server.ask, "waits", {"seconds": 3})
-        time.sleep(0.3)  # that one first
+        until(lambda: len(server.logged(message="at work", model="waits")) == 2)  # that one first
         late = server.ask("waits")
         assert (late.status_code, late.json()["error"]) == (503, "no worker was free for 1 s")
         assert long.result().status_code == 200
@@ -134,7 +134,7 @@ def test_no_process_outlives_the_server(start: Start, packages: Packages, number
     server.deployed(packages.make("outlives", "1", "Process('1')"))
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.ask, "outlives", {"seconds": 2 if number != signal.SIGKILL else 600})
-        time.sleep(0.2)
+        until(lambda: server.logged(message="at work"))
         started = server.processes()
         assert len(started) == 3  # the nursery and two workers
         server.process.send_signal(number)
@@ -179,7 +179,7 @@ def test_workers_do_not_outlive_the_server_when_their_nursery_was_killed(start: 
     server.deployed(packages.make("orphans", "1", "Process('1')"))
     with ThreadPoolExecutor(1) as pool:
         pool.submit(server.ask, "orphans", {"seconds": 600})
-        time.sleep(0.2)
+        until(lambda: server.logged(message="at work"))
         started = server.processes()
         nursery = _nursery(server)
         os.kill(nursery, signal.SIGKILL)
