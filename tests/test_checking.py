@@ -190,11 +190,15 @@ def test_a_process_that_a_module_starts_is_not_waited_for(project: Project) -> N
         os.kill(int(started.read_text()), signal.SIGKILL)
 
 
-def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs(project: Project) -> None:
-    """As uv and hatch install editably: by a `.pth` file, and metadata that names no module."""
+def check_with_libraries(project: Project) -> tuple[list[str], bool]:
+    """What a check tells where `one`, which is declared, and `other`, which that needs, are installed from folders.
+
+    As uv and hatch install editably: by a `.pth` file, and metadata that names no module.
+    """
     import packaging
 
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project.elsewhere / "venv")], check=True)
+    if not (project.elsewhere / "venv").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project.elsewhere / "venv")], check=True)
     (site,) = (project.elsewhere / "venv").glob("lib/*/site-packages")
     (site / "others.pth").write_text(f"{Path(packaging.__file__).parent.parent}\n")
     for name, needs in (("one", "Requires-Dist: other-dist\n"), ("other", "")):
@@ -202,17 +206,62 @@ def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs
             f"libraries/{name}/src/{name}/__init__.py", "import other\n" if needs else ""
         ).parent.parent
         metadata = site / f"{name}_dist-1.0.dist-info"
-        metadata.mkdir()
+        metadata.mkdir(exist_ok=True)
         (site / f"{name}_dist.pth").write_text(f"{lies}\n")
         (metadata / "RECORD").write_text(f"{name}_dist.pth,,\n")
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 1.0\n{needs}")
         (metadata / "direct_url.json").write_text(
             f'{{"url": "{lies.parent.as_uri()}", "dir_info": {{"editable": true}}}}'
         )
-    job(project, before="import one\n")
     declared = "packaging.dependencies = [DependencyList('mine', ['one-dist'])]"
     code = REPORT.format(module="tg.my.job", version="1.0.0", payload="job=Job()", settings=declared)
-    assert project.run(code, python=str(project.elsewhere / "venv/bin/python")) == "nothing was found\nTrue\n"
+    *told, verdict = project.run(code, python=str(project.elsewhere / "venv/bin/python")).splitlines()
+    return told, verdict == "True"
+
+
+def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs(project: Project) -> None:
+    job(project, before="import one\n")
+    assert check_with_libraries(project) == (["nothing was found"], True)
+
+
+def test_a_name_that_a_declared_module_does_not_have_is_told(project: Project) -> None:
+    job(project, before="import one\nif __name__.count('.') > 2:\n    from one import nothing\n")
+    (told,), sound = check_with_libraries(project)
+    assert not sound
+    assert "job.py:3 ImportError: cannot import name 'nothing' from 'one'" in told
+
+
+def test_a_name_that_is_no_module_s_gets_no_advice_for_modules(project: Project) -> None:
+    project.write("helper.py", "value = 1\n")
+    job(project, before="import sys\nif __name__.count('.') > 2:\n    sys.helper\n")
+    (told,), sound = check(project)
+    assert not sound
+    assert "AttributeError: module 'sys' has no attribute 'helper'. " in told
+    assert "roots" not in told
+
+
+@pytest.mark.parametrize(
+    ("lines", "sound"),
+    [
+        (
+            "sys.modules['odd'] = types.ModuleType('odd')\n    sys.modules['odd'].__file__ = pathlib.Path('odd.py')",
+            True,
+        ),
+        ("raise NameError('no', name=pathlib.Path('odd'))", False),
+    ],
+)
+def test_what_is_no_text_where_one_is_usual_does_not_get_in_the_way(project: Project, lines: str, sound: bool) -> None:
+    job(project, before=f"import pathlib, sys, types\nif __name__.count('.') > 2:\n    {lines}\n")
+    (told,), found_sound = check(project)
+    assert found_sound is sound
+    assert told == "nothing was found" if sound else "NameError: no. " in told
+
+
+def test_a_module_that_the_code_writes_beside_itself_does_not_get_in_the_way(project: Project) -> None:
+    """As ply does with its `parsetab.py`."""
+    lines = "pathlib.Path(__file__).with_name('parsetab.py').write_text('made = 1')\n    from . import parsetab"
+    job(project, before=f"import pathlib\nif __name__.count('.') > 2:\n    {lines}\n")
+    assert check(project) == check(project) == (["nothing was found"], True)
 
 
 def test_a_file_that_is_opened_by_a_path_of_the_project_is_told(project: Project) -> None:

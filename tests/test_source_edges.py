@@ -218,6 +218,13 @@ def test_an_import_of_a_module_that_is_not_in_tg_is_refused_with_its_place(proje
     assert f"{file}:3 imports tg.my.gone, which is not in tg/." in project.run(MAKE, fails=True)
 
 
+def test_a_module_whose_name_ends_like_that_of_a_package_imports_from_where_it_lies(project: Project) -> None:
+    project.write("tg/my/other.py", "x = 1\n")
+    project.write("tg/my/test__init__.py", "from .other import x\n")
+    project.write("tg/my/job.py", "class Job:\n    def run(self):\n        from . import test__init__\n")
+    project.run(MAKE)
+
+
 @pytest.mark.parametrize("statement", ["from .folder import x", "from .compiled import x", "from . import anything"])
 def test_folders_compiled_modules_and_names_may_be_imported(project: Project, statement: str) -> None:
     project.write("tg/my/folder/x.py", "")

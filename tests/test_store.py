@@ -15,6 +15,7 @@ from tg.common.delivery.delivery import install_package_and_get_loader, list_ins
 from tg.common.delivery.delivery.store import Store
 from tg.common.delivery.runtime.errors import PackageNotFound, PackageRejected
 from tg.common.delivery.runtime.module_tree import ModuleTree
+from tg.common.delivery.trust import Policy
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -56,6 +57,17 @@ def test_a_file_that_somebody_changed_in_the_store_is_not_linked_to(project: Pro
     changed.write_bytes(changed.read_bytes().replace(b"one", b"two"))
     second = Store().install(project.deliver(version="1.0.1")).folder
     assert b"one" in (second / "tg/my/job.py").read_bytes()
+
+
+def test_a_file_that_became_executable_is_so_in_the_next_version_alone(project: Project) -> None:
+    tool = project.write("tg/my/tool.sh", "#!/bin/sh\n")
+    modes = {}
+    for version, mode in (("1.0.0", 0o644), ("1.0.1", 0o755), ("1.0.2", 0o644)):
+        tool.chmod(mode)
+        package = Store().install(project.deliver(version=version))
+        Store().check(package, policy=Policy(anything=True))
+        modes[version] = (package.folder / "tg/my/tool.sh").stat().st_mode & 0o777
+    assert modes == {"1.0.0": 0o444, "1.0.1": 0o555, "1.0.2": 0o444}
 
 
 def test_a_rejected_package_leaves_nothing_behind(project: Project) -> None:

@@ -66,6 +66,17 @@ def test_the_page_works_verbatim() -> None:
     ]
 
 
+def test_dependencies_that_are_to_be_found_are_lists_as_those_of_a_package_are() -> None:
+    found = Packaging("example_job", payload={"job": ExampleJob()}, dependencies="auto").dependencies
+    packaging = example()
+    packaging.dependencies = "auto"  # type: ignore[assignment]
+    containering = Containering.from_packaging(packaging)
+    assert containering.dependencies == found
+    image = containering.compose(packaging.package_location)
+    containering.dependencies = "auto"  # type: ignore[assignment]
+    assert containering.compose(packaging.package_location).id == image.id
+
+
 @pytest.mark.usefixtures("image_cache")
 def test_the_image_says_what_it_is_and_runs_as_nobody_special() -> None:
     packaging = example("1.2.0")

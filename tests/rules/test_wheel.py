@@ -121,6 +121,11 @@ def test_a_line_of_record_with_another_hash_is_not_read() -> None:
         RecordedFile.parse_all("x,md5=abc,3\n")
 
 
+def test_what_csv_does_not_read_is_no_record() -> None:
+    with pytest.raises(ValueError, match="field larger than field limit"):
+        RecordedFile.parse_all("a" * 200_000)
+
+
 def test_the_folder_of_a_wheel_is_made(tmp_path: Path) -> None:
     assert made(tmp_path / "deep/er/x.whl").is_file()
 

@@ -186,6 +186,25 @@ def test_a_token_in_the_payload_stops_the_build(project: Project) -> None:
     project.deliver(job=job, settings="""packaging.allow_credentials = ["payload['job']"]""")
 
 
+def test_a_token_in_a_set_stops_the_build_and_is_told_once(project: Project) -> None:
+    """Sets of plain values stand before the rest of a pickle, in an order of their own."""
+    project.write(
+        "tg/my/job.py",
+        """
+        class Job:
+            def __init__(self, tokens):
+                self.tokens = tokens
+            def run(self):
+                return self.tokens
+        """,
+    )
+    token = TOKENS["a token of GitHub"]
+    told = failed(project, job=f"tg.my.job:Job([{{{token!r}, 'other'}}, 'one\\n{token}', 'two\\n{token}'])")
+    assert told.count("payload['job'] holds what looks like a token of GitHub") == 1
+    told = failed(project, job=f"tg.my.job:Job({{{token!r}, 'other'}})")
+    assert told.count("payload['job'] holds what looks like a token of GitHub") == 1
+
+
 def test_what_is_allowed_has_to_be_there(project: Project) -> None:
     told = failed(project, "packaging.allow_credentials = ['my/nothing.pem']")
     assert "allow_credentials names 'my/nothing.pem', which is neither a file below tg/" in told

@@ -76,7 +76,7 @@ class Closure:
                     f"{file.source.place(line or 1)} does not parse ({message}), and the payload needs it. Correct it."
                 )
                 continue
-            package = name if file.path.endswith("__init__.py") else name.rpartition(".")[0]
+            package = name if file.path.endswith("/__init__.py") else name.rpartition(".")[0]
             portion = str(file.source.portion)
             if portion not in installed:
                 installed[portion] = origins.is_installed(portion)

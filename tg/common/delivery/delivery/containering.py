@@ -27,7 +27,7 @@ from ..runtime.errors import ImageProblem
 from ..runtime.sizes import size_of
 from ..trust.policy import Policy
 from .built_package import read_built_package
-from .dependencies import DependencyList
+from .dependencies import DependencyList, dependency_lists
 from .facts import python_satisfies
 from .newer_python import release
 from .older_python import too_new_in
@@ -61,11 +61,11 @@ class Containering:
     """
 
     def __init__(
-        self, image_name: str, image_tag: str | None = None, dependencies: Iterable[DependencyList] = ()
+        self, image_name: str, image_tag: str | None = None, dependencies: Iterable[DependencyList] | str = ()
     ) -> None:
         self.image_name = image_name
         self.image_tag = image_tag
-        self.dependencies: tuple[DependencyList, ...] = tuple(dependencies)
+        self.dependencies: tuple[DependencyList, ...] = dependency_lists(dependencies)
         self.python_version = "{}.{}".format(*sys.version_info[:2])
         self.base_image: str | None = None
         self.platform: str | None = None
@@ -146,7 +146,10 @@ class Containering:
             self._check_for_older_python(built)
         tag = self.image_tag if self.image_tag is not None else _tag(built.version)
         Reference.parse(f"{self.image_name}:{tag}")
-        requirements = [*built.requirements, *(one for each in self.dependencies for one in each.dependencies)]
+        requirements = [
+            *built.requirements,
+            *(one for each in dependency_lists(self.dependencies) for one in each.dependencies),
+        ]
         requirements = list(dict.fromkeys(requirements))
         check_requirements(requirements) if requirements else None
         name = self.base_image or f"python:{self.python_version}-slim"

@@ -152,8 +152,9 @@ def _credential_problems(settings: Settings, snapshot: Snapshot, resources: Iter
             )
     for resource in resources:
         place = f"payload[{resource.key!r}]"
-        if place not in allowed and len(resource.body) <= _LOOKED_THROUGH_BYTES:
-            for _, what in find_credentials(resource.body):
+        if place not in allowed and len(resource.values) + len(resource.body) <= _LOOKED_THROUGH_BYTES:
+            # Each kind once: the lines of a pickle say nothing to anybody.
+            for what in dict.fromkeys(what for _, what in find_credentials(resource.values + resource.body)):
                 yield (
                     f"{place} holds what looks like {what}, and would be read by whoever gets the package. Have the job read it "
                     f"from an environment variable, and propagate that; if it is none: packaging.allow_credentials = [{place!r}]."

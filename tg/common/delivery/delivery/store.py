@@ -228,7 +228,7 @@ class Store:
                 for path, entry in wheel.members.items():
                     recorded = wheel.record.get(path)
                     target = f"{unpacked}/{path}"
-                    if recorded is None or not earlier.link(recorded, target):
+                    if recorded is None or not earlier.link(recorded, target, executable=entry.executable):
                         _write_checked(wheel, path, target, work)
                     else:
                         work.advance(entry.size)
@@ -331,7 +331,7 @@ class _Earlier:
         # The first folder of a path is the UID, or the one that has the version in its name.
         return cls(str(folder), {_below(path): recorded for path, recorded in record.items()}, installed_ns)
 
-    def link(self, wanted: RecordedFile, target: str) -> bool:
+    def link(self, wanted: RecordedFile, target: str, *, executable: bool) -> bool:
         """Link the same file to `target`, if there is one that nobody has touched since it was installed."""
         from .shared_library import LIBRARY_NAME
 
@@ -342,7 +342,7 @@ class _Earlier:
         try:
             status = os.stat(source, follow_symlinks=False)
             unchanged = status.st_size == wanted.size and status.st_mtime_ns <= self.installed_ns
-            if not unchanged or not stat.S_ISREG(status.st_mode):
+            if not unchanged or not stat.S_ISREG(status.st_mode) or bool(status.st_mode & 0o100) != executable:
                 return False
             os.link(source, target)
         except OSError:  # gone, or a file system without links

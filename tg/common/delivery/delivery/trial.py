@@ -133,7 +133,7 @@ class _Outcome:
 
     def remember(self, modules: Iterable[str], imported: Iterable[str]) -> None:
         """`imported` are modules of the package, by their paths in it."""
-        text = json.dumps([self._key, {path: self._hashes[path] for path in imported}, sorted(modules)])
+        text = json.dumps([self._key, {path: self._hashes.get(path) for path in imported}, sorted(modules)])
         write_whole(self._file, lambda file: file.write(text.encode()))
 
 

@@ -52,7 +52,7 @@ def _tried(question: dict[str, Any]) -> dict[str, Any]:
         "failed": failed,
         "absolute": gate.absolute,
         "elsewhere": sorted(elsewhere),
-        "files": [file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))],
+        "files": [file for one in list(sys.modules.values()) if type(file := getattr(one, "__file__", None)) is str],
         "modules": sorted({name.partition(".")[0] for name in sys.modules}),
     }
 
@@ -133,7 +133,8 @@ def _described(error: BaseException) -> dict[str, Any]:
     return {
         "type": type(error).__qualname__,
         "message": message,
-        "name": getattr(error, "name", None),
+        # An AttributeError has a name as well, and `cannot import name` is of a module that is there.
+        "name": str(error.name) if isinstance(error, ModuleNotFoundError) and error.name else None,
         "frames": frames,
     }
 

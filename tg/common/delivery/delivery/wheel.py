@@ -87,7 +87,11 @@ class RecordedFile:
     def parse_all(cls, text: str) -> dict[str, RecordedFile]:
         """All lines of a RECORD that have a hash, by path. Raises `ValueError` for what is no RECORD."""
         found = {}
-        for path, encoded, size in csv.reader(io.StringIO(text)):
+        try:
+            rows = list(csv.reader(io.StringIO(text)))
+        except csv.Error as error:  # a field that is longer than one may be, or null bytes before Python 3.11
+            raise ValueError(str(error)) from error
+        for path, encoded, size in rows:
             if encoded:
                 algorithm, _, value = encoded.partition("=")
                 if algorithm != "sha256":
@@ -227,7 +231,7 @@ class WheelReader:
             raise self.rejected(f"is no package: it has no {path}")
         try:
             record = RecordedFile.parse_all(str(self.data(path), "utf-8"))
-        except (ValueError, csv.Error) as error:
+        except ValueError as error:
             raise self.rejected(f"has a RECORD that cannot be read ({error})", member=path) from error
         odd = sorted(record.keys() ^ (self.members.keys() - {path}))
         if odd:
