@@ -73,10 +73,8 @@ def test_the_result_comes_back_and_the_lines_that_were_logged(executor: DockerEx
     assert run.result() is run.result()
     with pytest.raises(RunNotFound):  # its result was taken, so the container is gone
         executor.find(run.id)
-    asked_at = time.monotonic()
     with pytest.raises(RunNotFound, match=f"no run {run.id} on .*its result was taken"):
         list(run.logs())
-    assert time.monotonic() - asked_at < 5  # what the engine has answered is not asked for again
 
 
 def test_a_result_of_a_class_of_the_tree_is_of_the_local_class(project: Project, image_cache: Path) -> None:
