@@ -14,6 +14,7 @@ import requests
 from browsers import OVERFLOW, listen, wrong_for_listeners
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving.page_server import PageServer, page_server
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -460,9 +461,8 @@ def test_the_page_is_not_in_what_is_delivered(server: PageServer) -> None:
 
 def test_figures_come_from_a_time_on_and_nonsense_is_refused(server: PageServer) -> None:
     server.deploy("figured", "1.0.0")
-    first = server.manage("GET", "/status?seconds=300").json()["names"]["figured"]["versions"][0]["seconds"]
-    while not first:
-        first = server.manage("GET", "/status?seconds=300").json()["names"]["figured"]["versions"][0]["seconds"]
+    figures = "/status?seconds=300"
+    first = until(lambda: server.manage("GET", figures).json()["names"]["figured"]["versions"][0]["seconds"])
     since = first[-1][0]
     later = server.manage("GET", f"/status?seconds=300&since={since}").json()["names"]["figured"]["versions"][0][
         "seconds"
