@@ -67,6 +67,12 @@ def test_a_module_that_only_the_project_has_is_told_before_anything_is_written(p
     )
     assert "UndeliverableSource: payload['job'] cannot be loaded" in printed
     assert list((project.elsewhere / "out").iterdir()) == []
+    project.run(
+        "from tg.my.job import Job\nfrom tg.common.delivery.delivery import Packaging\n"
+        "Packaging('my_job', '1.0.0', dict(job=Job())).make_package()",
+        fails=True,
+    )
+    assert list((project.home / "packages").iterdir()) == []
 
 
 def test_a_check_can_be_turned_off(project: Project) -> None:
@@ -190,7 +196,26 @@ def test_a_process_that_a_module_starts_is_not_waited_for(project: Project) -> N
         os.kill(int(started.read_text()), signal.SIGKILL)
 
 
-def check_with_libraries(project: Project) -> tuple[list[str], bool]:
+def test_what_is_left_of_a_trial_that_cannot_be_written_is_removed_before_another_begins(project: Project) -> None:
+    kept = project.home / "cache/trials/my_job"
+    (kept / "state.json").mkdir(parents=True)
+    noted = f"""
+from pathlib import Path
+from tg.common.delivery.delivery import trial
+def removed(folder, remove=trial.shutil.rmtree, **options):
+    if folder == Path({str(kept)!r}):
+        print(Path({str(kept.parent)!r}, '.unfinished-my_job').exists())
+    remove(folder, **options)
+trial.shutil.rmtree = removed
+"""
+    told, sound = check(project, settings=noted)
+    assert sound
+    assert told[0] == "True"
+    assert told[1].startswith("warning: whether the payload can be loaded in a fresh interpreter is not known: ")
+    assert not kept.exists()
+
+
+def check_with_libraries(project: Project, of_other: str = "") -> tuple[list[str], bool]:
     """What a check tells where `one`, which is declared, and `other`, which that needs, are installed from folders.
 
     As uv and hatch install editably: by a `.pth` file, and metadata that names no module.
@@ -203,7 +228,7 @@ def check_with_libraries(project: Project) -> tuple[list[str], bool]:
     (site / "others.pth").write_text(f"{Path(packaging.__file__).parent.parent}\n")
     for name, needs in (("one", "Requires-Dist: other-dist\n"), ("other", "")):
         lies = project.write(
-            f"libraries/{name}/src/{name}/__init__.py", "import other\n" if needs else ""
+            f"libraries/{name}/src/{name}/__init__.py", "import other\n" if needs else of_other
         ).parent.parent
         metadata = site / f"{name}_dist-1.0.dist-info"
         metadata.mkdir(exist_ok=True)
@@ -222,6 +247,16 @@ def check_with_libraries(project: Project) -> tuple[list[str], bool]:
 def test_what_is_declared_and_installed_from_folders_is_there_with_what_it_needs(project: Project) -> None:
     job(project, before="import one\n")
     assert check_with_libraries(project) == (["nothing was found"], True)
+
+
+def test_a_declared_library_that_is_edited_where_it_lies_is_loaded_anew(project: Project) -> None:
+    job(project, before="import one\n")
+    assert check_with_libraries(project)[1]
+    (told,), sound = check_with_libraries(
+        project, of_other="import sys\nif 'tg' not in sys.modules:\n    raise ValueError('edited')\n"
+    )
+    assert not sound
+    assert "ValueError: edited" in told
 
 
 def test_a_name_that_a_declared_module_does_not_have_is_told(project: Project) -> None:

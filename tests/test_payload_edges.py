@@ -141,6 +141,13 @@ def test_a_chain_deeper_than_python_can_pickle_is_told_as_such(project: Project)
     assert "job is nested deeper than Python can pickle" in refusal(project, "deep", before)
 
 
+def test_what_cannot_be_pickled_is_told_where_it_lies_deeper_than_it_can_be_looked_for(project: Project) -> None:
+    before = "deep = threading.Lock()\nfor _ in range(200):\n    deep = Step(deep)"
+    printed = refusal(project, "deep", before)
+    assert "UndeliverablePayload" in printed
+    assert "job has something that cannot be pickled, deeper than can be looked for." in printed
+
+
 def test_an_objects_own_error_is_shown_with_the_way_to_it(project: Project) -> None:
     project.write("tg/my/bad.py", "class Bad:\n    def __reduce__(self):\n        raise RuntimeError('not me')\n")
     printed = refusal(project, "Job(bad=Bad())", "from tg.my.bad import Bad")

@@ -87,6 +87,25 @@ def test_tensors_that_are_views_of_one_memory_stay_so(project: Project) -> None:
     assert printed.strip() == "100.0"
 
 
+def test_tensors_that_begin_together_and_differ_in_length_keep_their_lengths(project: Project) -> None:
+    """As views of one array of numpy, each of which is a storage of its own for torch."""
+    project.write(
+        "tg/my/job.py",
+        """
+        import numpy, torch
+        class Job:
+            def __init__(self):
+                array = numpy.arange(50_000.0)
+                self.part = torch.from_numpy(array[:20_000])
+                self.whole = torch.from_numpy(array)
+            def run(self):
+                return self.part.untyped_storage().nbytes(), len(self.part), float(self.whole[-1])
+        """,
+    )
+    printed = project.run(COMPARE.format(file=str(project.deliver())) + "print(job.run())", with_project=False)
+    assert printed.strip() == "(160000, 20000, 49999.0)"
+
+
 def test_a_loaded_tensor_can_be_trained_and_the_file_stays_as_it_was(project: Project) -> None:
     project.write("tg/my/job.py", MODEL)
     printed = project.run(

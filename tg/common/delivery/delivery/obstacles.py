@@ -21,7 +21,13 @@ __all__ = ["find_obstacles"]
 def find_obstacles(key: str, value: Any, origins: Origins) -> list[str]:
     """One sentence for every obstacle in the payload object `key`."""
     search = _Search(key, origins)
-    search.dump(value)
+    try:
+        search.dump(value)
+    except RecursionError:  # the standard pickler gets deeper than this one
+        deeper = (
+            f"{key} has something that cannot be pickled, deeper than can be looked for. Keep long chains in a list."
+        )
+        return list(search.found.values()) or [deeper]
     return list(search.found.values())
 
 

@@ -149,7 +149,8 @@ class Packaging:
         """Write the package into the folder `destination`, and return these settings.
 
         Without a destination it goes below `Loc.packages`, to a folder named by its content. Raises `InvalidName`,
-        `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` before anything is written.
+        `UndeliverablePayload`, `UndeliverableSource` or `DependencyProblem` for what cannot be delivered, `StorageProblem` when it
+        cannot be written; there is no file then.
         """
         with self._examined() as found:
             plan = Plan.of(found)

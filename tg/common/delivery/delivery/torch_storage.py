@@ -20,7 +20,7 @@ class StorageReducer:
     """What to write for a storage; one for each pickle, so that tensors that share memory share it when loaded."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, _Call] = {}
+        self._seen: dict[tuple[int, int], _Call] = {}
 
     def reduce(self, value: Any) -> Any:
         """The `__reduce__` value of a torch storage in the CPU's memory, `NotImplemented` for everything else."""
@@ -31,12 +31,14 @@ class StorageReducer:
         untyped = value._untyped_storage if typed else value
         if type(untyped) is not torch.storage.UntypedStorage or untyped.device.type != "cpu":
             return NotImplemented
+        # The address alone does not tell: views of one array of numpy begin together and differ in length.
+        memory = untyped.data_ptr(), untyped.nbytes()
         if untyped.nbytes() == 0:  # no buffer can be empty, and torch's own way writes an address into the pickle
             loaded = _Call(torch.UntypedStorage, 0)
-        elif (known := self._seen.get(untyped.data_ptr())) is not None:
+        elif (known := self._seen.get(memory)) is not None:
             loaded = known
         else:
-            loaded = self._seen[untyped.data_ptr()] = _loading(torch, untyped)
+            loaded = self._seen[memory] = _loading(torch, untyped)
         if not typed:
             return operator.itemgetter(0), ((loaded,),)
         options = {"wrap_storage": loaded, "dtype": value.dtype, "_internal": True}

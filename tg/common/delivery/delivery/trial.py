@@ -5,7 +5,8 @@
     TRIALS/<name>/outcome.json      what went well the last time, and the modules that were imported for it
 
 The folder is kept for the next time, with the bytecode in it: then only what has changed is written and compiled. When nothing of
-what was imported has changed, nor anything else but modules, the outcome is that of the last time.
+what was imported has changed, nor anything else but modules, the outcome is that of the last time; but not where a declared
+dependency is installed from a folder.
 """
 
 from __future__ import annotations
@@ -98,16 +99,20 @@ class Trial:
         try:
             make_private_folder(base)
             with one_at_a_time(base, name):
-                outcome = _Outcome(base / name / "outcome.json", uid, members, [question, environment])
-                if (modules := outcome.known()) is not None:
-                    return cls({}, (), (), modules)
-                _Kept(base / name).bring_to(uid, members, places)
-                trial, imported = _answered(question, base / name / "package", members, archive)
-                if trial == cls({}, (), (), trial.modules):
-                    outcome.remember(trial.modules, imported)
-                return trial
+                try:
+                    outcome = _Outcome(base / name / "outcome.json", uid, members, [question, environment])
+                    # What is installed from a folder is edited there, and nobody sees it.
+                    if not question["declared"] and (modules := outcome.known()) is not None:
+                        return cls({}, (), (), modules)
+                    _Kept(base / name).bring_to(uid, members, places)
+                    trial, imported = _answered(question, base / name / "package", members, archive)
+                    if trial == cls({}, (), (), trial.modules):
+                        outcome.remember(trial.modules, imported)
+                    return trial
+                except OSError:
+                    shutil.rmtree(base / name, ignore_errors=True)  # half of it is of no use to whoever is next
+                    raise
         except OSError as error:  # no place to write it, or no more processes
-            shutil.rmtree(base / name, ignore_errors=True)  # half of it is of no use to anybody
             return _without_answer(unknown=str(error))
 
 

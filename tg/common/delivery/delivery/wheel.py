@@ -128,12 +128,12 @@ def write_wheel(
     listed += [Member.of(f"{dist_info}/{name}", metadata[name]) for name in sorted(metadata)]
     record = "".join(str(RecordedFile(member.path, member.digests.sha256, len(member.data))) for member in listed)
     listed.append(Member.of(f"{dist_info}/RECORD", (record + f"{dist_info}/RECORD,,\n").encode()))
-    folder = path.parent
     if Loc.packages in path.parents:
-        make_private_folder(path.parent)
         folder = Loc.packages  # each content has a folder of its own there, which nobody may come back to
+        make_private_folder(folder)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = path.parent
+        folder.mkdir(parents=True, exist_ok=True)
     sweep_unfinished(folder)
     archived = [(one.path, one.data, one.digests.crc, one.executable) for one in listed]
 
@@ -143,6 +143,7 @@ def write_wheel(
         if accept is not None:
             file.flush()
             accept(seal, Path(file.name))
+        make_private_folder(path.parent)  # only now, so that what is refused leaves none
         return seal
 
     return write_whole(path, write, unfinished_in=folder)
