@@ -55,6 +55,9 @@ class Process(Versioned):
         if end == "exit":
             print("about to exit", flush=True)
             os._exit(3)
+        if end == "leave":
+            os.system("setsid sleep 20 &")
+            os._exit(4)
         if end == "segfault":
             import ctypes
 

@@ -99,8 +99,10 @@ def test_a_small_body_that_unpacks_to_a_big_one_is_refused(odd: RunningServer) -
     assert told.status_code == 413
     good = gzip.compress(b'{"value": 3}')
     assert requests.post(odd.requests + "/odd", data=good, headers={"Content-Encoding": "gzip"}).json()["value"] == 3
-    cut = requests.post(odd.requests + "/odd", data=good[:-9], headers={"Content-Encoding": "gzip"})
-    assert cut.status_code == 400
+    assert requests.post(odd.requests + "/odd", data=good, headers={"Content-Encoding": "GZIP"}).json()["value"] == 3
+    for other_than_one in (good[:-9], good + good, good + b"\0"):
+        told = requests.post(odd.requests + "/odd", data=other_than_one, headers={"Content-Encoding": "gzip"})
+        assert (told.status_code, told.json()) == (400, {"error": "the body is not one whole gzip"})
     other = requests.post(odd.requests + "/odd", data=good, headers={"Content-Encoding": "br"})
     assert other.status_code == 415
 
@@ -115,11 +117,33 @@ def test_a_body_that_does_not_come_whole_in_time_is_given_up(odd: RunningServer)
         connection.sendall(head("/packages", Content_Length=100, Authorization=f"Bearer {odd.token}") + b"PK")
         assert answer_of(connection)[0] == 408
     assert not list((odd.folder / "uploads").glob("*"))
+    with connected(odd.requests) as connection:  # the time does not begin anew with what comes late
+        connection.sendall(head(Content_Length=100))
+        time.sleep(0.7)
+        connection.sendall(b" ")
+        started = time.monotonic()
+        assert answer_of(connection)[0] == 408
+        assert time.monotonic() - started < 0.8
     with connected(odd.requests) as connection:  # a little now and then is not in time either
         connection.sendall(head(Content_Length=100))
         while not select.select([connection], [], [], 0.2)[0]:
             connection.sendall(b" ")
         assert answer_of(connection)[0] == 408
+
+
+def test_weights_have_the_limits_of_other_requests(odd: RunningServer) -> None:
+    start = f"PUT /names/odd/traffic HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {odd.token}\r\nContent-Length: "
+    for size, status in ((2 * GIB, 413), (100, 408)):
+        with connected(odd.management) as connection:
+            connection.sendall(f"{start}{size}\r\n\r\n".encode() + b'{"weights":')
+            assert answer_of(connection)[0] == status
+
+
+def test_numbers_that_nobody_means_are_answered_all_the_same(odd: RunningServer, packages: Packages) -> None:
+    assert odd.manage("GET", "/status", params={"seconds": "1e20"}).status_code == 200
+    for share in ("\u00b2", "0", "100", "9" * 5000, "-1"):
+        told = odd.manage("POST", "/packages", params={"mode": "canary", "share": share}, data=b"PK")
+        assert (told.status_code, told.json()["error"]) == (422, "share is a number of per cent from 1 to 99")
 
 
 def test_a_client_that_goes_away_in_the_middle_of_its_body_harms_nobody(odd: RunningServer) -> None:

@@ -40,6 +40,7 @@ def test_a_version_has_as_many_workers_as_the_server_is_told(start: Start, packa
     ("end", "how"),
     [
         ("exit", "the worker ended with status 3 meanwhile"),
+        ("leave", "the worker ended with status 4 meanwhile"),  # what it has started has left its group, and lives on
         ("segfault", "the worker was ended by signal 11 meanwhile"),
         ("kill", "the worker was ended by signal 9 meanwhile"),  # as the kernel does when memory runs out
     ],

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import types
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from starlette.types import Message, Receive
 
-__all__ = ["ENCODINGS", "BadBody", "body_of", "decoded", "write_body"]
+__all__ = ["ENCODINGS", "REQUEST_BYTES", "BadBody", "body_of", "write_body"]
 
 ENCODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 """The content encodings that are known here (RFC 9110, 8.4.1), as the `wbits` of zlib."""
+REQUEST_BYTES = 1024 * 1024
+"""How much a request may have that carries no tensors, and no package."""
 
 
 class BadBody(Exception):
@@ -28,16 +30,27 @@ class BadBody(Exception):
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive, *, limit: int, seconds: float) -> bytes:
     """The whole body. Raises `BadBody` when it is too big, takes too long, or its client is gone before its end."""
     _check_announced(headers, limit)
-    message = await _next(receive, seconds)
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > limit:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    pieces: list[bytes] = []
+    left, is_whole = limit, False
+    while not is_whole:
+        message = await _next(receive, until - loop.time())
+        pieces.append(message.get("body", b""))
+        left -= len(pieces[-1])
+        if left < 0:
             raise _too_big(limit)
-        return await _decoded(headers, body, limit)
-    pieces = [body]
-    async for piece in _pieces(receive, limit - len(body), limit, seconds):
-        pieces.append(piece)
-    return await _decoded(headers, b"".join(pieces), limit)
+        is_whole = not message.get("more_body", False)
+    body = b"".join(pieces)
+    encoding = headers.get(b"content-encoding", b"identity").lower()
+    if encoding == b"identity":
+        return body
+    if encoding not in ENCODINGS:
+        raise BadBody(
+            f"content encoding {encoding.decode(errors='replace')!r} is not known here; gzip and deflate are",
+            status=415,
+        )
+    return await asyncio.to_thread(_decoded, body, encoding, limit)  # a few bytes can become many
 
 
 async def write_body(
@@ -61,16 +74,7 @@ async def write_body(
                 return
 
 
-def decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
-    """A body without its content encoding."""
-    encoding = headers.get(b"content-encoding")
-    if encoding is None or encoding == b"identity":
-        return body
-    if encoding not in ENCODINGS:
-        raise BadBody(
-            f"content encoding {encoding.decode(errors='replace')!r} is not known here; gzip and deflate are",
-            status=415,
-        )
+def _decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
     unpacking = zlib.decompressobj(ENCODINGS[encoding])
     try:
         text = unpacking.decompress(body, limit + 1)
@@ -78,37 +82,15 @@ def decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
         raise BadBody(f"the body is not {encoding.decode()}: {error}", status=400) from None
     if len(text) > limit:
         raise _too_big(limit)
-    if not unpacking.eof:
-        raise BadBody(f"the body ends before its {encoding.decode()} does", status=400)
+    if not unpacking.eof or unpacking.unused_data:
+        raise BadBody(f"the body is not one whole {encoding.decode()}", status=400)
     return text
-
-
-async def _decoded(headers: Mapping[bytes, bytes], body: bytes, limit: int) -> bytes:
-    if b"content-encoding" not in headers:
-        return body
-    return await asyncio.to_thread(decoded, headers, body, limit)  # a few bytes can become many
 
 
 def _check_announced(headers: Mapping[bytes, bytes], limit: int) -> None:
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
         raise _too_big(limit)
-
-
-async def _pieces(receive: Receive, left: int, limit: int, seconds: float) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    while True:
-        if left < 0:
-            raise _too_big(limit)
-        message = await _next(receive, until - loop.time())
-        piece: bytes = message.get("body", b"")
-        left -= len(piece)
-        yield piece
-        if not message.get("more_body", False):
-            if left < 0:
-                raise _too_big(limit)
-            return
 
 
 async def _next(receive: Receive, seconds: float) -> Message:

@@ -33,7 +33,7 @@ from ..runtime.errors import WorkerEnded
 from .access import Access, Role
 from .access_log import AccessLog
 from .answers import JsonResponse, encoding_for, error_response, send_bytes
-from .bodies import BadBody, body_of
+from .bodies import REQUEST_BYTES, BadBody, body_of
 from .deployer import Deployer, Refused
 from .failures import exception_handlers
 from .frames import JSON_CALL, TENSOR_CALL
@@ -56,8 +56,6 @@ _CALL = re.compile(
 _EXTENSIONS = ["binary_tensor_data", "model_repository", "parameters"]
 _DIGITS = 18
 _PLATFORM = "python"
-_REQUEST_BYTES = 1024 * 1024
-"""How much a request may have that carries no tensors."""
 _STATES = {
     State.READY: "READY",
     State.FAILED: "UNAVAILABLE",
@@ -283,7 +281,7 @@ class _OpenInference:
     async def _body_of(self, request: HttpRequest) -> dict[str, Any]:
         headers = dict(request.scope["headers"])
         limits = self._settings
-        text = await body_of(headers, request.receive, limit=_REQUEST_BYTES, seconds=limits.body_seconds)
+        text = await body_of(headers, request.receive, limit=REQUEST_BYTES, seconds=limits.body_seconds)
         if not text:
             return {}
         try:

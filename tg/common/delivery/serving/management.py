@@ -36,7 +36,7 @@ from ..delivery.storage import storing
 from ..runtime.whole_files import make_private_folder
 from .access import Access, Role
 from .answers import JsonResponse
-from .bodies import write_body
+from .bodies import REQUEST_BYTES, body_of, write_body
 from .deployer import Deployer, Refused
 from .failures import exception_handlers
 from .gateway import Gateway
@@ -207,8 +207,10 @@ class _Management:
     async def direct(self, request: Request) -> Response:
         """Give the requests of a name to other versions."""
         self.require(request, Role.DEPLOY)
+        headers, seconds = dict(request.scope["headers"]), self.settings.body_seconds
+        body = await body_of(headers, request.receive, limit=REQUEST_BYTES, seconds=seconds)
         try:
-            traffic = msgspec.json.decode(await request.body(), type=Traffic)
+            traffic = msgspec.json.decode(body, type=Traffic)
         except msgspec.DecodeError as error:
             raise Refused(f"that is no traffic: {error}", status=422) from None
         if any(weight < 1 for weight in traffic.weights.values()):
@@ -280,6 +282,6 @@ def _mode_of(parameters: Mapping[str, str]) -> tuple[str, int]:
     mode, share = parameters.get("mode", "live"), parameters.get("share", "10")
     if mode not in _MODES:
         raise Refused(f"mode is one of {', '.join(_MODES)}", status=422)
-    if not share.isdigit() or not 1 <= int(share) <= 99:
+    if not share.isdecimal() or len(share) > 2 or int(share) < 1:
         raise Refused("share is a number of per cent from 1 to 99", status=422)
     return mode, int(share)

@@ -71,7 +71,7 @@ class VersionMetrics:
 
     def last(self, seconds: int, since: float = 0.0) -> list[Second]:
         """Of the seconds that ended last, so many and after `since`, the newest at the end."""
-        ended = itertools.islice(reversed(self._seconds), seconds)
+        ended = itertools.islice(reversed(self._seconds), min(seconds, _SECONDS))
         return list(itertools.takewhile(lambda second: second.at > since, ended))[::-1]
 
 

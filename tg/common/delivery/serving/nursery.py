@@ -10,7 +10,6 @@ A command is a datagram of JSON with the descriptors of the child that it is to 
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import fcntl
 import gc
@@ -64,6 +63,10 @@ def _command(connection: socket.socket, children: set[int], own: Sequence[socket
     text, descriptors, _, _ = socket.recv_fds(connection, _ROOM_BYTES, 8)
     if not text:
         return False
+    for (
+        descriptor
+    ) in descriptors:  # `recv_fds` does not ask for it, and what a job leaves behind would keep the channel open
+        os.set_inheritable(descriptor, False)
     command = json.loads(text)
     try:
         child = os.fork()
@@ -105,7 +108,7 @@ def _be_child(command: dict[str, Any], descriptors: Sequence[int], not_its_own: 
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
 
@@ -138,7 +141,7 @@ def _tell_ended(connection: socket.socket, children: set[int]) -> None:
 
 def _kill(child: int) -> None:
     for kill in (os.killpg, os.kill):  # the group is there only once the child has made it
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             kill(child, signal.SIGKILL)
 
 
