@@ -3,6 +3,7 @@
 JOBS = '''
 import logging
 import os
+import subprocess
 import threading
 import time
 from typing import Annotated, Any
@@ -56,7 +57,7 @@ class Process(Versioned):
             print("about to exit", flush=True)
             os._exit(3)
         if end == "leave":
-            os.system("setsid sleep 20 &")
+            subprocess.Popen(["sleep", "20"], start_new_session=True, close_fds=False)  # as `os.system` does
             os._exit(4)
         if end == "segfault":
             import ctypes
@@ -199,6 +200,31 @@ class Batching:
 
     def run_batch(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
         return [{"value": item["value"], "together": len(items)} for item in items]
+
+
+class Noting:
+    """Says of each of its batches in a file when it begins and when it ends."""
+
+    batch_size = 2
+
+    def run(self, file: str, value: int, seconds: float = 0.0) -> None:
+        raise AssertionError
+
+    def run_batch(self, items: list[dict[str, Any]]) -> list[None]:
+        for what in ("begun", "done"):
+            for item in items:
+                with open(item["file"], "a") as file:
+                    print(what, item["value"], file=file)
+            if what == "begun":
+                time.sleep(max(item["seconds"] for item in items))
+        return [None] * len(items)
+
+
+class LoggingInBatches(Logging):
+    batch_size = 2
+
+    def run_batch(self, items: list[dict[str, Any]]) -> list[str]:
+        return [self.run(**item) for item in items]
 
 
 class Needing:

@@ -41,3 +41,26 @@ def test_a_server_runs_in_a_thread_and_is_stopped_from_another(packages: Package
         """
     )
     assert printed.splitlines() == ["{'version': '5', 'value': 0}", "ended"]
+
+
+def test_a_server_in_a_loop_of_ones_own_leaves_it_as_if_it_had_not_been(packages: Packages) -> None:
+    printed = packages.project.run(
+        """
+        import asyncio, signal
+        from tg.common.delivery.serving.server import Server
+        from tg.common.delivery.serving.settings import ServerSettings
+
+        async def main():
+            server = Server(ServerSettings(port=0, management_port=0, preload=()))
+            serving = asyncio.create_task(server.serve())
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            server.stop()
+            await serving
+            print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, asyncio.all_tasks() - {asyncio.current_task()})
+
+        asyncio.run(main())
+        """
+    )
+    assert printed == "True set()\n"

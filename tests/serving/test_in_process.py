@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,11 +90,34 @@ def test_a_request_over_the_time_limit_is_given_up_and_others_are_answered(
         assert inside.ask("stuck").status_code == 200
 
 
+def test_a_thread_that_was_given_up_begins_with_nothing_more(start: Start, packages: Packages, tmp_path: Path) -> None:
+    inside = start(in_process=True, request_seconds=1)
+    inside.deployed(packages.make("given_up", "1", "Noting()"))
+    notes = tmp_path / "notes"
+    with ThreadPoolExecutor(2) as pool:
+        stuck = pool.submit(inside.ask, "given_up", {"file": str(notes), "value": 1, "seconds": 4})
+        until(lambda: notes.exists() and notes.read_text() == "begun 1\n")
+        behind = pool.submit(inside.ask, "given_up", {"file": str(notes), "value": 2})
+        assert (stuck.result().status_code, behind.result().status_code) == (504, 502)
+    until(lambda: "done 1" in notes.read_text())
+    time.sleep(0.3)
+    assert notes.read_text() == "begun 1\ndone 1\n"
+
+
 def test_lines_of_the_log_have_their_request(inside: RunningServer, packages: Packages) -> None:
     inside.deployed(packages.make("speaking", "1", "Logging('1')"))
     inside.ask("speaking", {"text": "tea"}, X_Request_Id="inside-7")
     (line,) = until(lambda: inside.logged(message="asked for tea"))
     assert (line["model"], line["version"], line["request_id"]) == ("speaking", "1", "inside-7")
+
+
+def test_lines_of_batches_have_their_request_and_its_trace(inside: RunningServer, packages: Packages) -> None:
+    inside.deployed(packages.make("speaking_in_batches", "1", "LoggingInBatches('1')"))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    given = {"X_Request_Id": "inside-8", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    inside.ask("speaking_in_batches", {"text": "milk"}, **given)
+    (line,) = until(lambda: inside.logged(message="asked for milk"))
+    assert (line["model"], line["request_id"], line["trace_id"]) == ("speaking_in_batches", "inside-8", trace)
 
 
 def test_requests_are_batched_as_the_job_wants(inside: RunningServer, packages: Packages) -> None:

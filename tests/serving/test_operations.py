@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from serving.servers import Packages, RunningServer
 from waiting import until
 
 from tg.common.delivery.delivery.signing import sign_package
+from tg.common.delivery.runtime.errors import ServerProblem
 from tg.common.delivery.serving.access import Access, Role
+from tg.common.delivery.serving.client import ServerClient
 from tg.common.delivery.serving.settings import ServerSettings
 from tg.common.delivery.trust import SigningKey
 
@@ -356,6 +359,29 @@ def test_the_command_gives_requests_to_versions_by_weight(
         assert refused.returncode == 1
         assert reason in refused.stderr
     assert server.name("weighed")["traffic"] == {"weights": {"2": 100}, "shadow": None}
+
+
+def test_what_answers_but_is_no_server_of_packages_is_told(tmp_path: Path) -> None:
+    class Login(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<p>Who are you?")
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    file = tmp_path / "job-1-py3-none-any.whl"
+    file.write_bytes(b"PK")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Login) as other, ThreadPoolExecutor(1) as pool:
+        pool.submit(other.serve_forever, 0.05)
+        client = ServerClient(f"127.0.0.1:{other.server_port}", token="secret")
+        for ask in (lambda: client.deploy(file), lambda: client.roll_back("job")):
+            with pytest.raises(ServerProblem, match="answers, but not as `tg serve` does") as told:
+                ask()
+            assert told.value.status == 200
+        other.shutdown()
 
 
 def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(

@@ -121,6 +121,17 @@ def test_the_states_of_a_deploy_are_told_as_they_happen(page: Page, server: Page
     expect(told).to_contain_text("slow 1.0.0 is ready")
 
 
+def test_who_gets_the_requests_after_a_deploy_is_told_in_per_cents(page: Page, server: PageServer) -> None:
+    server.deploy("by_weight", "1.0.0", 1)
+    server.deploy("by_weight", "1.1.0", 2, mode="none")
+    weights = {"weights": {"1.0.0": 3, "1.1.0": 1}}
+    assert server.manage("PUT", "/names/by_weight/traffic", json=weights).ok
+
+    dialog = deploy(page, server.package("by_weight", "1.2.0", 3), mode="none")
+
+    expect(dialog.get_by_role("status")).to_contain_text("requests go to 1.0.0 75 %, 1.1.0 25 %.")
+
+
 def test_a_deploy_that_fails_tells_its_reason_and_its_log(page: Page, server: PageServer) -> None:
     server.deploy("failing", "1.0.0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 from serving.servers import Packages, RunningServer
-from waiting import alive, until
+from waiting import alive, descendants, until
 from wheels import write_installed_wheel, write_wheel
+
+from tg.common.delivery.serving.children import Nurseries
 
 Start = Callable[..., RunningServer]
 
@@ -196,6 +199,40 @@ def test_a_nursery_that_dies_is_replaced(start: Start, packages: Packages) -> No
     assert server.ask("nursed", {"end": "exit"}).status_code == 502
     assert server.ask("nursed").status_code == 200
     server.deployed(packages.make("nursed", "2", "Process('2')"))
+
+
+def test_a_nursery_that_dies_while_versions_are_compared_is_told(start: Start, packages: Packages) -> None:
+    server = start()
+    for version in ("1", "2"):
+        server.deployed(packages.make("unequal", version, f"Process({version!r})"))
+    nursery = _nursery(server)
+    os.kill(nursery, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.manage, "GET", "/names/unequal/difference?before=1&after=2")
+        time.sleep(1)  # it is asked to fork meanwhile
+        os.kill(nursery, signal.SIGKILL)
+    told = asked.result()
+    reason = "the process that starts workers has ended. Try again."
+    assert (told.status_code, told.json()) == (503, {"error": reason})
+    assert server.manage("GET", "/names/unequal/difference?before=1&after=2").status_code == 200
+
+
+def test_a_nursery_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sleepy.py").write_text("import time\ntime.sleep(60)\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def open_and_leave() -> None:
+        before = descendants(os.getpid())
+        opening = asyncio.create_task(Nurseries(["sleepy"]).open())
+        while not (started := descendants(os.getpid()) - before):
+            await asyncio.sleep(0.01)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        while alive(started):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(open_and_leave(), 20))
 
 
 def test_a_version_whose_requirements_conflict_has_an_environment_of_its_own(

@@ -129,7 +129,7 @@ def _tokens_of(file: Path, *, must_exist: bool = False) -> list[Token]:
     try:
         tokens = msgspec.json.decode(text, type=list[Token])
         for token in tokens:
-            assert token.role
+            _ = token.role
     except (msgspec.DecodeError, KeyError, ValueError) as error:
         raise TrustProblem(f"{file} has no tokens that can be read: {error}. `tg token` writes them.") from error
     return tokens

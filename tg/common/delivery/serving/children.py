@@ -107,7 +107,11 @@ class Nurseries:
         support = "" if own else await asyncio.to_thread(_support_for, python)
         preload = (*_NEEDED, *(_NEEDED_BY_SERVER if own else ()), *self._preload)
         nursery = _Nursery(python, support, preload)
-        await nursery.imported
+        try:
+            await asyncio.shield(nursery.imported)
+        except BaseException:
+            nursery.let_go()
+            raise
         return nursery
 
 
@@ -226,10 +230,15 @@ class _Nursery:
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         error = WorkerEnded("the process that starts workers has ended. Try again.", exit_code=None, stderr="")
+        if (
+            not self.imported.done()
+        ):  # it has no children yet, and would see after its imports only that nobody is there
+            self._process.kill()
         futures: list[asyncio.Future[Any]] = [self.imported, *(child.started for child in self._waiting.values())]
         for future in futures:
             if not future.done():
                 future.set_exception(error)
+                future.exception()  # who waited may have been cancelled
         for child in self._children.values():
             if not child.ended.done():
                 child.ended.set_result(None)

@@ -62,7 +62,14 @@ class ServerClient:
                 server=self._address,
             ) from error
         if answer.ok:
-            return dict(answer.json())
+            try:
+                return dict(answer.json())
+            except (ValueError, TypeError) as error:  # the page of something else, where one logs in perhaps
+                raise ServerProblem(
+                    f"{self._address} answers, but not as `tg serve` does. Is this its management port?",
+                    server=self._address,
+                    status=answer.status_code,
+                ) from error
         try:
             told = answer.json()
             log = (told.get("deployment") or {}).get("lines", [])

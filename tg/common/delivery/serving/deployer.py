@@ -17,15 +17,15 @@ import msgspec
 
 from ..delivery.store import Store
 from ..runtime.entry_point import EntryPoint
-from ..runtime.errors import DeliveryError, StorageProblem
+from ..runtime.errors import DeliveryError, StorageProblem, WorkerEnded
 from ..runtime.whole_files import sweep_unfinished
 from .children import Nurseries
 from .gateway import Gateway, Route, Served
 from .local_replica import LocalReplica
 from .metrics import Metrics
 from .pool import AnyReplica, Pool
-from .registry import Registry, State, Version
-from .replica import FailedToStart, Replica
+from .registry import Name, Registry, State, Version
+from .replica import FailedToStart, Replica, Tell
 from .settings import ServerSettings
 from .traffic import Traffic
 
@@ -63,6 +63,11 @@ class Deployment(msgspec.Struct, kw_only=True):
     traffic: Traffic = Traffic()
     seconds: dict[str, float] = {}
     lines: list[str] = []
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has not ended yet, well or badly."""
+        return self.state not in (State.READY, State.FAILED)
 
     def say(self, text: str) -> None:
         """Add to its log, of which the last 1,000 lines are kept."""
@@ -196,9 +201,9 @@ class Deployer:
         return self._registry.names[name].traffic
 
     async def load(self, name: str, version: str | None = None) -> str:
-        """Serve a version with all requests of the name: unless one is named, the one that had them last. Raises `Refused`.
+        """Serve a version with all requests of the name: unless one is named, the one that got most of them last. Raises `Refused`.
 
-        Where none ever had them all, or it is known no more, it is the newest that has not failed.
+        Where none ever got any, or it is known no more, it is the newest that has not failed.
         """
         known = self._known(name)
         if version is None:
@@ -234,11 +239,13 @@ class Deployer:
             if record is None:
                 raise Refused(f"there is no version {version!r} of {name}", status=404)
         arguments = {side: record.folder for side, record in zip(("before", "after"), found, strict=True) if record}
-        replica = await Replica.of(await self._nurseries.start(_DIFFERENCE, arguments), _nothing)
         try:
+            replica = await Replica.of(await self._nurseries.start(_DIFFERENCE, arguments), _nothing)
             facts = await _within(replica.ready, replica, self._settings.request_seconds, "comparing them")
         except FailedToStart as error:
             raise Refused(str(error), status=409) from error
+        except WorkerEnded as error:
+            raise Refused(str(error), status=503) from error
         return str(facts["difference"])
 
     async def close(self) -> None:
@@ -474,7 +481,7 @@ class Deployer:
         async with self._saving:
             await asyncio.to_thread(self._registry.save, self._registry.text())
 
-    def _known(self, name: str) -> Any:
+    def _known(self, name: str) -> Name:
         known = self._registry.names.get(name)
         if known is None:
             raise Refused(f"nothing is known under the name {name!r}", status=404)
@@ -490,7 +497,7 @@ class Deployer:
         facts = {"model": deployment.name, "version": deployment.version, "by": deployment.by}
         _LOGGER.error(f"deploy failed: {deployment.reason}", extra={"facts": facts})
 
-    def _teller(self, deployment: Deployment | None, name: str = "", record: Version | None = None) -> Any:
+    def _teller(self, deployment: Deployment | None, name: str = "", record: Version | None = None) -> Tell:
         """What is done with the lines of a worker: they go to the server's log, and to the deployment's as long as it lasts."""
         about = {"model": name, "version": record.version if record else ""}
 
@@ -498,11 +505,11 @@ class Deployer:
             if "state" in facts:
                 if record is not None and record.state in (State.LOADING, State.WARMING):
                     record.state = State(facts["state"])
-                if deployment is not None and deployment.state not in (State.READY, State.FAILED):
+                if deployment is not None and deployment.is_under_way:
                     deployment.state = State(facts["state"])
                     deployment.say(facts.get("message", facts["state"]))
                 return
-            if deployment is not None and deployment.state not in (State.READY, State.FAILED):
+            if deployment is not None and deployment.is_under_way:
                 deployment.say(facts["message"])
             if facts.get("is_logged"):
                 return

@@ -10,11 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..runtime.errors import StorageProblem
+from .access import Access, Role
 from .answers import JsonResponse, error_response
 from .bodies import BadBody
 from .deployer import Refused
 
-__all__ = ["exception_handlers"]
+__all__ = ["exception_handlers", "require"]
+
+
+def require(access: Access, authorization: str, role: Role) -> str:
+    """The name of the token in an `Authorization` header. Raises `Refused` when it may not do that."""
+    who = access.who(authorization, role)
+    if who is None:
+        message, status = access.refusal(authorization, role)
+        raise Refused(message, status=status)
+    return who
 
 
 def exception_handlers(there: str) -> dict[Any, Callable[[Request, Exception], Response | Awaitable[Response]]]:

@@ -35,7 +35,7 @@ from .access_log import AccessLog
 from .answers import JsonResponse, encoding_for, error_response, send_bytes
 from .bodies import REQUEST_BYTES, BadBody, body_of
 from .deployer import Deployer, Refused
-from .failures import exception_handlers
+from .failures import exception_handlers, require
 from .frames import JSON_CALL, TENSOR_CALL
 from .gateway import ClientLeft, Gateway, NotServed
 from .openapi import documentation_files, documentation_page, openapi_of
@@ -139,9 +139,7 @@ class _Call:
         try:
             if not self._access.is_open_for_requests:
                 authorization = headers.get(b"authorization", b"").decode("latin-1")
-                if self._access.who(authorization, Role.INFER) is None:
-                    message, status = self._access.refusal(authorization, Role.INFER)
-                    raise Refused(message, status=status)
+                require(self._access, authorization, Role.INFER)
             limits = self._settings
             body = await body_of(headers, receive, limit=limits.body_bytes, seconds=limits.body_seconds)
             request = Request(self._kind, body, self._facts(headers, request_id))
@@ -199,7 +197,10 @@ class _Call:
 
 
 class _OpenInference:
-    """The rest of the protocol: health, metadata and the repository of models."""
+    """The rest of the protocol: health, metadata and the repository of models.
+
+    All of it is in the server's loop: in a thread, what is served could change between two looks at it.
+    """
 
     def __init__(
         self, settings: ServerSettings, gateway: Gateway, deployer: Deployer, registry: Registry, access: Access
@@ -210,20 +211,20 @@ class _OpenInference:
         self._registry = registry
         self._access = access
 
-    def live(self, request: HttpRequest) -> Response:
+    async def live(self, request: HttpRequest) -> Response:
         """The server answers."""
         return JsonResponse({"live": True})
 
-    def ready(self, request: HttpRequest) -> Response:
+    async def ready(self, request: HttpRequest) -> Response:
         """Everything that should be served is."""
         ready = self._deployer.is_ready
         return JsonResponse({"ready": ready}, 200 if ready else 503)
 
-    def server(self, request: HttpRequest) -> Response:
+    async def server(self, request: HttpRequest) -> Response:
         """What this server is."""
         return JsonResponse({"name": "training-grounds-delivery", "version": "2", "extensions": _EXTENSIONS})
 
-    def model(self, request: HttpRequest) -> Response:
+    async def model(self, request: HttpRequest) -> Response:
         """What a model takes and gives, and which versions of it can be asked for."""
         self._require_to_see(request)
         name = request.path_params["name"]
@@ -239,7 +240,7 @@ class _OpenInference:
             }
         )
 
-    def model_ready(self, request: HttpRequest) -> Response:
+    async def model_ready(self, request: HttpRequest) -> Response:
         """Whether a model answers."""
         name = request.path_params["name"]
         try:
@@ -297,10 +298,7 @@ class _OpenInference:
             self._require(request, Role.READ)
 
     def _require(self, request: HttpRequest, role: Role) -> None:
-        authorization = request.headers.get("authorization", "")
-        if self._access.who(authorization, role) is None:
-            message, status = self._access.refusal(authorization, role)
-            raise Refused(message, status=status)
+        require(self._access, request.headers.get("authorization", ""), role)
 
 
 def _version_of(said: Mapping[str, Any], query: Mapping[str, str]) -> str | None:

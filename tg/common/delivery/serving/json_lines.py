@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .service import request_facts
+
 __all__ = ["JsonLines", "about", "log_to_stderr"]
 
 about: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("about", default={})  # noqa: B039 it is never changed
-"""What every line is about that this thread logs."""
+"""What every line is about that this thread logs, besides the request that a job answers in it."""
 
 
 class JsonLines(logging.Formatter):
@@ -28,6 +30,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **about.get(),
+            **request_facts.get(),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
@@ -35,10 +38,10 @@ class JsonLines(logging.Formatter):
         return json.dumps({key: value for key, value in line.items() if value not in ("", None)}, default=str)
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
+def log_to_stderr() -> None:
     """Let everything in this process log like that, to its standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.INFO)

@@ -89,12 +89,10 @@ class LocalReplica:
     def _answer_some(self, service: Service) -> bool:
         """Answer one request, or as many as are done together; whether there are to be more."""
         frame = self._asked.get()
-        if frame is None:
+        if frame is None or not self.is_open:  # of what was asked before it was given up, nobody waits for an answer
             return False
         if service.batch_size == 1:
-            about.set({**self._facts, "request_id": frame.known().get("request_id", "")})
             self._soon(self._answered, _answer_frame(frame, service.answer(frame)))
-            about.set(self._facts)
             return True
         taken, goes_on = [frame], True
         until = time.perf_counter() + service.batch_window_seconds

@@ -19,7 +19,6 @@ were the `same` as what was returned, or `different`.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,10 +37,10 @@ from .access import Access, Role
 from .answers import JsonResponse
 from .bodies import REQUEST_BYTES, body_of, write_body
 from .deployer import Deployer, Refused
-from .failures import exception_handlers
+from .failures import exception_handlers, require
 from .gateway import Gateway
-from .metrics import CONTENT_TYPE, MemoryMeter, Metrics, memory_of
-from .registry import Registry, State
+from .metrics import CONTENT_TYPE, MemoryMeter, Metrics
+from .registry import Registry
 from .settings import ServerSettings
 from .traffic import Traffic
 
@@ -117,12 +116,7 @@ class _Management:
 
     def require(self, request: Request, role: Role) -> str:
         """The name of the token. Raises `Refused` when it may not do that."""
-        authorization = request.headers.get("authorization", "")
-        who = self._access.who(authorization, role)
-        if who is None:
-            message, status = self._access.refusal(authorization, role)
-            raise Refused(message, status=status)
-        return who
+        return require(self._access, request.headers.get("authorization", ""), role)
 
     async def live(self, request: Request) -> Response:
         """The server answers."""
@@ -175,7 +169,7 @@ class _Management:
                 "requests": {"host": self.settings.host, "port": self.settings.port},
                 "deployments": {
                     "last": deployments[-1].number if deployments else 0,
-                    "under_way": sum(one.state not in (State.READY, State.FAILED) for one in deployments),
+                    "under_way": sum(one.is_under_way for one in deployments),
                 },
                 "names": names,
             }
@@ -188,13 +182,12 @@ class _Management:
         """Prometheus' text."""
         self.require(request, Role.READ)
         pools = dict(self.deployer.pools())
-        processes = [pool.process_ids for pool in pools.values()]
-        taken = await asyncio.to_thread(lambda: [memory_of(some) for some in processes])
-        for ((name, version), pool), memory in zip(pools.items(), taken, strict=True):
+        memory = await self._memory.of({key: pool.process_ids for key, pool in pools.items()})
+        for (name, version), pool in pools.items():
             if self.deployer.pools().get((name, version)) is not pool:
                 continue  # it was unloaded meanwhile
-            if pool.process_ids:
-                self._metrics.memory.labels(name, version).set(memory)
+            if pool.process_ids and (name, version) in memory:
+                self._metrics.memory.labels(name, version).set(memory[name, version])
             self._metrics.waiting.labels(name, version).set(pool.waiting)
             self._metrics.workers.labels(name, version).set(pool.workers)
         return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})

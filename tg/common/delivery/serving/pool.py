@@ -51,7 +51,7 @@ class Pool:
     """Gives each request to the worker that has least to do; a worker that ends is replaced.
 
     A worker gets so many requests ahead as it answers in two milliseconds, 32 at most: then it never waits for the next one,
-    and none waits behind one that takes long while another worker is free.
+    and none waits behind one that takes long while another worker is free. One whose job takes batches gets two of them.
     """
 
     def __init__(self, start: Callable[[], Awaitable[AnyReplica]], size: int, limits: Limits) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -53,7 +54,7 @@ class Version(msgspec.Struct, kw_only=True):
 class Name(msgspec.Struct, kw_only=True):
     """A name: its versions, who gets its requests, which version did before, and which are `held` ready without any.
 
-    `last_live` is the version that had all requests last, also when nobody answers for the name any more.
+    `last_live` is the version that got most requests last, also when nobody answers for the name any more.
     """
 
     versions: dict[str, Version] = {}
@@ -69,7 +70,7 @@ class Name(msgspec.Struct, kw_only=True):
 
 
 class Registry:
-    """All names of a server. Whoever changes something calls `save` before anybody can see it."""
+    """All names of a server. What a name's traffic is to be is saved before a request can see it, states of versions soon after."""
 
     def __init__(self, folder: Path) -> None:
         """Read what the last server in this folder has left. Raises `StorageProblem` when that cannot be read."""
@@ -121,10 +122,10 @@ class Registry:
     def save(self, text: bytes) -> None:
         """Write it whole. Raises `StorageProblem` when there is no room; the file is what it was then."""
 
-        def write(file: object) -> None:
-            file.write(text)  # type: ignore[attr-defined]
-            file.flush()  # type: ignore[attr-defined]
-            os.fsync(file.fileno())  # type: ignore[attr-defined]
+        def write(file: BinaryIO) -> None:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
         with storing("what is live cannot be noted", self._file.parent):
             make_private_folder(self._file.parent)

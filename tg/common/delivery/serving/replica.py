@@ -44,7 +44,7 @@ class Request(NamedTuple):
 
 
 class Replica(asyncio.Protocol):
-    """Sends requests to a child that runs the program `worker` or `installation`, and tells what it logs."""
+    """Sends requests to a child that runs the program `worker`, `installation` or `difference`, and tells what it logs."""
 
     def __init__(self, child: Child, tell: Tell) -> None:
         self._loop = asyncio.get_running_loop()

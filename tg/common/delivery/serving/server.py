@@ -57,7 +57,7 @@ class Server:
         self._stopping: asyncio.Event | None = None
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; requests under way are answered then. Raises `ServerProblem` for a port that is taken."""
+        """Serve until SIGINT or SIGTERM; requests under way are answered then. Raises as `serve`."""
         log_to_stderr()
         _allow_many_files()
         loop = _new_loop()
@@ -67,7 +67,12 @@ class Server:
             loop.close()
 
     async def serve(self) -> None:
-        """The same in a loop of the caller's."""
+        """The same in a loop of the caller's.
+
+        Raises `ServerProblem` for a port that is taken, a folder that another server has and a certificate that is none,
+        `StorageProblem` for a folder that cannot be read or written, and `TrustProblem` for tokens that cannot be read.
+        In the main thread, SIGINT and SIGTERM are its own meanwhile, and do what they do by default afterwards.
+        """
         settings = self.settings
         with storing("what is served cannot be kept", settings.folder):
             make_private_folder(settings.folder)
@@ -94,12 +99,13 @@ class Server:
         sockets: list[socket.socket] = []
         self._stopping = asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():  # others get no signals
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, self._stop_at_signal, number)
+        in_main_thread = threading.current_thread() is threading.main_thread()  # others get no signals
+        signals = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
         working: list[asyncio.Task[Any]] = []
         serving: list[asyncio.Task[None]] = []
         try:
+            for number in signals:
+                loop.add_signal_handler(number, self._stop_at_signal, number)
             sockets.append(_bound(settings.host, settings.port))
             sockets.append(_bound(settings.management_host, settings.management_port))
             serving += [loop.create_task(one.serve(sockets=[at])) for one, at in zip(listeners, sockets, strict=True)]
@@ -117,10 +123,13 @@ class Server:
             ended = await asyncio.gather(*serving, return_exceptions=True)
             for task in working:
                 task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
             await deployer.close()
             nurseries.close()
             for at in sockets:
                 at.close()
+            for number in signals:
+                loop.remove_signal_handler(number)
         for error in ended:
             if isinstance(error, BaseException):
                 raise error

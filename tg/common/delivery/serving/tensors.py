@@ -154,9 +154,7 @@ class Tensor(NamedTuple):
                 made = numpy.asarray(elements, dtype=object) if self.datatype == "BYTES" else elements
                 return made.reshape(self.shape)
         plain = elements if isinstance(elements, list) else elements.tolist()
-        if kind is Any or _element_of(kind) is not None:
-            return _nested(plain, self.shape)
-        if len(plain) != 1:
+        if kind is Any or _element_of(kind) is not None or len(plain) != 1:
             return _nested(plain, self.shape)
         is_object = texts and kind is not str and plain[0].lstrip()[:1] in ("{", "[")
         return pydantic_core.from_json(plain[0]) if is_object else plain[0]
@@ -255,7 +253,7 @@ def _number(value: Any, datatype: str) -> Any:
             return math.nan
         if isinstance(value, (bool, int, float)):
             return float(value)
-    elif isinstance(value, (bool, int, float)) and value == int(value):
+    elif isinstance(value, (bool, int)) or (isinstance(value, float) and value.is_integer()):
         try:
             struct.pack(f"<{code}", int(value))
         except struct.error:

@@ -5,7 +5,7 @@ import { bytes, seconds } from "./figures.js";
 import { Dialog } from "./dialogs.js";
 import { isUnderWay, Log, Steps } from "./deployments.js";
 import * as server from "./server.js";
-import { told } from "./shares.js";
+import { sharesOf, told } from "./shares.js";
 
 const MODES = [
   ["live", "all requests", "the version before stays ready for a rollback"],
@@ -82,7 +82,7 @@ export function Deploy({ given, deployments, onDone, onClose }) {
         ${own && html`<${Log} deployment=${own} />`}
         ${done &&
         html`<p class="done">
-            <b>${done.name} ${done.version}</b> is ready after ${seconds(done.seconds["in all"])}; requests go to ${told(done.traffic.weights)}.
+            <b>${done.name} ${done.version}</b> is ready after ${seconds(done.seconds["in all"])}; requests go to ${told(sharesOf(done.traffic.weights))}.
           </p>
           <${Steps} deployment=${done} />`}
       </div>
