@@ -210,6 +210,12 @@ def test_links_to_one_another_are_told_and_left_out(project: Project) -> None:
     assert delivered(project.deliver()).keys() == {"__init__.py", "my/__init__.py", "my/job.py"}
 
 
+def test_a_deliveryignore_may_begin_with_a_byte_order_mark(project: Project) -> None:
+    project.write("tg/.deliveryignore", "*.secret\n".encode("utf-8-sig"))
+    project.write("tg/my/a.secret", "1")
+    assert "my/a.secret" not in delivered(project.deliver())
+
+
 @pytest.mark.parametrize("kind", ["folder", "link to nothing", "not UTF-8"])
 def test_a_deliveryignore_that_cannot_be_read_is_named(project: Project, kind: str) -> None:
     file = project.folder / "tg/my/.deliveryignore"

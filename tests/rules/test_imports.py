@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tg.common.delivery.delivery import imports
 from tg.common.delivery.delivery.imports import imports_of
 
 
@@ -66,3 +69,9 @@ def test_what_is_not_run_here_or_only_where_it_is_there_is_optional(condition: s
 def test_imports_for_other_pythons_are_optional() -> None:
     source = "if sys.version_info >= (3, 10):\n    import a\nelse:\n    import b\nif sys.version_info < (3, 10):\n    import c\n"
     assert {one.module: one.optional for one in imports_of(source.encode())} == {"a": False, "b": True, "c": True}
+
+
+def test_all_that_parses_takes_turns() -> None:
+    """Python 3.11 fails when two threads parse at once, now and then (https://github.com/python/cpython/issues/106905)."""
+    files = Path(imports.__file__).parent.glob("*.py")
+    assert [file.name for file in files if "ast.parse(" in file.read_text("utf-8")] == ["imports.py"]

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tg.common.delivery.delivery.newer_python import _SINCE, newer_features, release
+from tg.common.delivery.delivery.newer_python import _SINCE, newer_features
+from tg.common.delivery.delivery.required_python import release
 
 HERE = sys.version_info[:2]
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from tg.common.delivery.delivery.facts import FORMAT, PackageFacts, check_requires_python, python_satisfies
+from tg.common.delivery.delivery.facts import FORMAT, PackageFacts
+from tg.common.delivery.delivery.required_python import check_requires_python, python_satisfies
 from tg.common.delivery.runtime.names import UID
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}_job", fullmatch=True)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tg.common.delivery.delivery.source_difference import (
     DifferentLine,
     FileDifference,
-    SourceFile,
+    PackagedFile,
     files_of_folder,
     source_difference,
 )
 
 
-def source(**files: bytes) -> dict[str, SourceFile]:
-    return {path: SourceFile(object(), lambda data=data: data) for path, data in files.items()}  # type: ignore[misc]
+def source(**files: bytes) -> dict[str, PackagedFile]:
+    return {path: PackagedFile(object(), lambda data=data: data) for path, data in files.items()}  # type: ignore[misc]
 
 
 @given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")))
@@ -57,7 +57,7 @@ def test_what_is_equal_by_its_identity_is_not_read() -> None:
     def unreadable() -> bytes:
         raise AssertionError
 
-    assert source_difference({"x": SourceFile(1, unreadable)}, {"x": SourceFile(1, unreadable)}) == []
+    assert source_difference({"x": PackagedFile(1, unreadable)}, {"x": PackagedFile(1, unreadable)}) == []
 
 
 def test_files_of_great_length_are_not_compared_line_by_line() -> None:

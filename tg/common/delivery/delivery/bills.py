@@ -74,10 +74,10 @@ def bill_of_image(image: Image, file: str | PathLike[str]) -> str:
         + [_property(f"layer:{index}", layer.diff_id) for index, layer in enumerate(image.layers)],
     )
     base = Component(
-        name=image.labels.get(labels.BASE_NAME, ""),
-        version=image.labels.get(labels.BASE_DIGEST, ""),
+        name=image.labels[labels.BASE_NAME],
+        version=image.labels[labels.BASE_DIGEST],
         type=ComponentType.CONTAINER,
-        bom_ref=f"base:{image.labels.get(labels.BASE_DIGEST, '')}",
+        bom_ref=f"base:{image.labels[labels.BASE_DIGEST]}",
         hashes=[_sha256(image.labels[labels.BASE_DIGEST].partition(":")[2])],
     )
     installed = [

@@ -14,12 +14,11 @@ from ..runtime.card import card
 from ..runtime.errors import UndeliverableSource
 from .declared import missed_by, unused_of
 from .examination import Examination
-from .facts import lowest_python
 from .installed_distributions import InstalledDistributions
-from .newer_python import release
 from .opened_files import paths_that_will_not_exist
 from .origins import Origins, distribution_names
 from .plan import Plan
+from .required_python import lowest_python, release
 from .snapshot import SnapshotFile
 from .trial import Failure, Trial
 from .uses import Use, uses_of

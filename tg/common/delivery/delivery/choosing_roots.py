@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checked_roots", "made_files", "pickle_payload"]
 
-_TAKEN = frozenset({"resources", "distributions", "locks", "aside"})
+_TAKEN = frozenset({"resources", "distributions", "locks"})
 """What a package has beside its roots."""
 
 

@@ -28,10 +28,9 @@ from ..runtime.sizes import size_of
 from ..trust.policy import Policy
 from .built_package import read_built_package
 from .dependencies import DependencyList, dependency_lists
-from .facts import python_satisfies
-from .newer_python import release
 from .older_python import too_new_in
 from .packaging import Packaging
+from .required_python import python_satisfies, release
 from .requirements import check_requirements
 from .wheel import WheelReader
 from .wheel_tag import WheelTag

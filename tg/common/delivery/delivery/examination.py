@@ -14,11 +14,11 @@ from .closure import Closure
 from .compiled_modules import CompiledCode
 from .credentials import credential_file, find_credentials
 from .digests import Digests, hash_in_background
-from .facts import python_satisfies
 from .inferring import Inferred, infer_dependencies
 from .installed_distributions import InstalledDistributions
 from .origins import Origins, distribution_names
 from .pickling import PickledResource
+from .required_python import python_satisfies
 from .settings import Settings
 from .snapshot import Snapshot, SnapshotFile
 from .source_tree import SourceTree

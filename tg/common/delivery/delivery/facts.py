@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,22 +12,16 @@ from typing import Any
 from ..environments.platform import libc_here
 from ..runtime.names import UID
 from ..runtime.roots import MAIN
+from .required_python import python_satisfies
 from .wheel_tag import PURE, WheelTag
 
-__all__ = ["FORMAT", "LOCKS", "PackageFacts", "check_requires_python", "lowest_python", "python_satisfies"]
+__all__ = ["FORMAT", "LOCKS", "PackageFacts"]
 
 FORMAT = 1
 """The version of the package format. It changes when a reader of the old format would misread the new one."""
 
 LOCKS = "locks"
 """The folder of a package that has its locks, a file for each target."""
-
-_CLAUSE = re.compile(
-    r"\s*(?:(?P<order>>=|<=|<|>)\s*(?P<bound>[0-9]+(?:\.[0-9]+)*)"
-    r"|(?P<equality>==|!=)\s*(?P<value>[0-9]+(?:\.[0-9]+)*)(?P<wildcard>\.\*)?"
-    r"|~=\s*(?P<compatible>[0-9]+(?:\.[0-9]+)+))\s*",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True)
@@ -190,49 +183,3 @@ def _unfit(tag: WheelTag, libc: str, requires_python: str) -> str | None:
 
 def _running_python() -> str:
     return ".".join(map(str, sys.version_info[:3]))
-
-
-def check_requires_python(specifier: str) -> None:
-    """Raise `ValueError` unless this is a specifier of releases, such as `>=3.10,<3.13`."""
-    for clause in specifier.split(","):
-        if not _CLAUSE.fullmatch(clause):
-            raise ValueError(f"{clause.strip()!r} is not a version specifier such as '>=3.10'")
-
-
-def python_satisfies(specifier: str, python: str | None = None) -> bool:
-    """Whether a Python (`3.11`, the one that runs by default) is one that a specifier (PEP 440, releases only) names."""
-    check_requires_python(specifier)
-    running = tuple(sys.version_info[:3]) if python is None else _release(python)
-    return all(_holds(match, running) for clause in specifier.split(",") if (match := _CLAUSE.fullmatch(clause)))
-
-
-def lowest_python(specifier: str) -> tuple[int, ...]:
-    """The oldest Python, as numbers, that a specifier may name; 3.10 where it names no bound, since delivery needs that."""
-    bounds: list[tuple[int, ...]] = [(3, 10)]
-    for clause in specifier.split(","):
-        match = _CLAUSE.fullmatch(clause)
-        if match is not None and (match["order"] in (">=", ">") or match["compatible"] or match["equality"] == "=="):
-            bounds.append(_release(match["bound"] or match["compatible"] or match["value"])[:2])
-    return max(bounds)
-
-
-def _holds(clause: re.Match[str], running: tuple[int, ...]) -> bool:
-    if clause["compatible"]:
-        wanted = _release(clause["compatible"])
-        return _padded(running) >= _padded(wanted) and running[: len(wanted) - 1] == wanted[:-1][:3]
-    if clause["equality"]:
-        wanted = _release(clause["value"])
-        begins = _padded(running)[: len(wanted)] == wanted
-        same = begins if clause["wildcard"] else _padded(running) == _padded(wanted)
-        return same == (clause["equality"] == "==")
-    ours, bound = _padded(running), _padded(_release(clause["bound"]))
-    return {">=": ours >= bound, "<=": ours <= bound, ">": ours > bound, "<": ours < bound}[clause["order"]]
-
-
-def _release(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(".")))
-
-
-def _padded(release: tuple[int, ...]) -> tuple[int, ...]:
-    """Missing parts are zeros (PEP 440); no release of Python has more than three."""
-    return release + (0,) * (12 - len(release))

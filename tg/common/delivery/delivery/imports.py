@@ -21,6 +21,7 @@ __all__ = [
     "name_of",
     "nodes_that_run",
     "parsed",
+    "parsed_expression",
     "skipped_at_run_time",
 ]
 
@@ -75,6 +76,12 @@ def parsed(source: bytes | str, *, flags: int = 0) -> ast.Module:
     with _ONE_AT_A_TIME:
         tree: ast.Module = compile(source, "<unknown>", "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     return tree
+
+
+def parsed_expression(text: str) -> ast.expr:
+    """The tree of one expression. Raises `SyntaxError` as the compiler does."""
+    with _ONE_AT_A_TIME:
+        return ast.parse(text, mode="eval").body
 
 
 def _collect(node: ast.AST, optional: bool, found: list[Import], *, calls: bool) -> None:

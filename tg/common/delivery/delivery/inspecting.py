@@ -24,6 +24,7 @@ from ..trust.policy import Policy
 from .claims import claim_of_wheel
 from .dependency_files import DependencyFiles
 from .facts import LOCKS, PackageFacts
+from .imports import parsed
 from .plain_values import PLAIN_VALUES
 from .references import UNKNOWN, references_in
 from .shared_library import compiled_module
@@ -358,7 +359,7 @@ class _Homes:
         for member in (f"{path}.py", f"{path}/__init__.py"):
             if member in self._wheel.members:
                 try:
-                    tree = ast.parse(bytes(self._wheel.data(member)))
+                    tree = parsed(bytes(self._wheel.data(member)))
                 except (SyntaxError, ValueError, RecursionError, MemoryError):
                     return None
                 imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]

@@ -107,8 +107,9 @@ def get_loader_from_installed_package(
 
     `name` is a UID (`example_job__0_0_0`) or the name given to `Packaging`. What the store has was trusted when it was
     installed. It is read again, all of it, and judged again, where a `policy` is given or the machine has one
-    (`Policy.configured`); what pip installed, nobody has judged before. Raises `UntrustedPackage`, `PackageNotFound` when there is
-    none, or when there are several versions and none is named; `IncompatiblePackage` when it is for another Python.
+    (`Policy.configured`); what pip installed, nobody has judged before. Raises `PackageRejected` when it is not what was installed,
+    `UntrustedPackage`, `PackageNotFound` when there is none, or when there are several versions and none is named;
+    `IncompatiblePackage` when it is for another Python.
     """
     policy = Policy.configured() if policy is None else policy
     package = Store().find(name, version)
@@ -135,7 +136,8 @@ def uninstall(package: str | EntryPoint | InstalledPackage, version: str | None 
     """Take a package out of this process and out of the store.
 
     `package` is a UID, the name given to `Packaging`, an entry point, or an entry of `list_installed()`. Raises
-    `PackageNotFound` when the store has no such package; what pip installed, pip uninstalls.
+    `PackageNotFound` when the store has no such package, but not for an entry that is gone meanwhile; what pip installed, pip
+    uninstalls.
     """
     store = Store()
     if isinstance(package, InstalledPackage):

@@ -20,6 +20,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ..runtime.roots import MAIN
+from .imports import parsed
 
 __all__ = ["MainSource", "Part", "defining_code", "is_made_by_ipython", "place_in_cells"]
 
@@ -157,7 +158,7 @@ def _magics(text: str) -> Iterator[tuple[str, str, str]]:
     if "_magic(" not in text:
         return
     try:
-        tree = ast.parse(text)
+        tree = parsed(text)
     except SyntaxError:  # it was not run either
         return
     for statement in tree.body:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .imports import name_of
+from .imports import name_of, parsed_expression
 from .late_names import (
     ASKED_OF_LOADERS,
     LATE,
@@ -65,10 +65,8 @@ METADATA = rb"(?:\b(?:version|metadata|distribution|requires|files)|entry_points
 
 _GIVE_PLUGINS = frozenset({"entry_points", "iter_entry_points"})
 _TAKE_DISTRIBUTIONS = frozenset({"version", "metadata", "distribution", "requires", "files"})
-_TAKE_MODULES = frozenset(
-    "import_module __import__ find_spec find_loader get_loader get_data run_module files importorskip resource_filename "
-    "resource_string resource_stream resource_exists resource_isdir resource_listdir resolve_name "
-    "DocTestSuite loadTestsFromName import_string PackageLoader".split()
+_TAKE_MODULES = TAKE_LATE_NAMES | frozenset(
+    "import_module __import__ DocTestSuite loadTestsFromName PackageLoader".split()
 )
 _TAKE_DOTTED_NAMES = frozenset(
     "path contents is_resource open_text open_binary read_text read_binary patch setattr delattr locate".split()
@@ -286,7 +284,7 @@ def _is_at(name: ast.expr, text: SourceText) -> bool:
     """Whether a node is where the parser says: before Python 3.12 it does not know, of what is inside of an f-string."""
     start, end = text.span(name)
     try:
-        there = ast.parse(f"({text.text[start:end]}\n)", mode="eval").body
+        there = parsed_expression(f"({text.text[start:end]}\n)")
     except (SyntaxError, ValueError):
         return False
     return ast.dump(there) == ast.dump(name)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from .imports import catches_import_error, is_for_some_pythons, name_of, skipped_at_run_time
 
-__all__ = ["is_syntax", "newer_features", "release"]
+__all__ = ["is_syntax", "newer_features"]
 
 _NAMES = {
     "3.11": "tomllib wsgiref.types asyncio.Runner asyncio.TaskGroup asyncio.timeout asyncio.timeout_at asyncio.Barrier "
@@ -49,11 +49,6 @@ def newer_features(tree: ast.Module, source: bytes) -> Iterator[tuple[int, str, 
 def is_syntax(what: str) -> bool:
     """Whether such a feature keeps a whole module from being parsed; a name is missed by who comes by."""
     return what not in _SINCE
-
-
-def release(version: str) -> tuple[int, ...]:
-    """`3.10` as numbers, which compare."""
-    return tuple(map(int, version.split(".")))
 
 
 class _Search:

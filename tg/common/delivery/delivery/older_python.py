@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from ..images.package_layer import BuiltPackage
 from .closure import modules_meant_by
 from .imports import imports_in, parsed
-from .newer_python import is_syntax, newer_features, release
+from .newer_python import is_syntax, newer_features
 from .references import references_in
+from .required_python import release
 
 __all__ = ["too_new_in"]
 

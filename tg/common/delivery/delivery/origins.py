@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.distributions import normalised
 from ..runtime.roots import Roots, is_main
+from .zipped_roots import is_in_a_zip_file
 
 if TYPE_CHECKING:
     from .main_module import MainModule
-from .zipped_roots import is_in_a_zip_file
 
 __all__ = ["Origins", "distribution_names"]
 

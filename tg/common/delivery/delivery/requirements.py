@@ -152,7 +152,8 @@ def _install(missing: Sequence[str], facts: PackageFacts, lock: Lock | None) -> 
             problems=list(missing),
         )
     raise CommandFailed(
-        f"installing {', '.join(missing)} for {facts.module_name} failed with status {done.returncode}:\n{said}",
+        f"installing {', '.join(missing)} for {facts.module_name} failed with status {done.returncode}:\n{said}\n"
+        "Install it by hand and load the package again, or load it with isolated=True, in an environment of its own.",
         command=command,
         return_code=done.returncode,
         stdout=done.stdout,

@@ -10,8 +10,8 @@ from ..runtime.errors import InvalidName
 from ..runtime.names import UID, check_payload_key
 from .choosing_roots import checked_roots
 from .dependencies import DependencyList, dependency_lists
-from .facts import check_requires_python
 from .origins import distribution_names
+from .required_python import check_requires_python
 
 if TYPE_CHECKING:
     from ..environments.lock import Lock

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .wheel import WheelReader
 
-__all__ = ["DifferentLine", "FileDifference", "SourceFile", "files_of_folder", "files_of_wheel", "source_difference"]
+__all__ = ["DifferentLine", "FileDifference", "PackagedFile", "files_of_folder", "files_of_wheel", "source_difference"]
 
 _CONTEXT_LINES = 3
 _MOST_LINES = 20_000
@@ -19,7 +19,7 @@ _NOT_SOURCE = ("__init__.py", "__main__.py", "package.json", "resources")
 
 
 @dataclass(frozen=True)
-class SourceFile:
+class PackagedFile:
     """A file of a package. Two of the same `identity` need not be read to be known as equal."""
 
     identity: object
@@ -71,7 +71,7 @@ class FileDifference:
         return f"--- {names[0]}\n+++ {names[1]}\n{text}"
 
 
-def source_difference(before: Mapping[str, SourceFile], after: Mapping[str, SourceFile]) -> list[FileDifference]:
+def source_difference(before: Mapping[str, PackagedFile], after: Mapping[str, PackagedFile]) -> list[FileDifference]:
     """What two packages deliver beside their payload and differs, sorted by path."""
     found = []
     for path in sorted(before.keys() | after.keys()):
@@ -84,23 +84,23 @@ def source_difference(before: Mapping[str, SourceFile], after: Mapping[str, Sour
     return found
 
 
-def files_of_folder(folder: Path) -> dict[str, SourceFile]:
+def files_of_folder(folder: Path) -> dict[str, PackagedFile]:
     """The source of an installed package, given by its folder `UID/`."""
     found = {}
     for file in folder.rglob("*"):
         path = file.relative_to(folder).as_posix()
         if file.is_file() and "__pycache__" not in path.split("/") and _is_source(path):
             status = os.stat(file)
-            found[path] = SourceFile((status.st_dev, status.st_ino), file.read_bytes)
+            found[path] = PackagedFile((status.st_dev, status.st_ino), file.read_bytes)
     return found
 
 
-def files_of_wheel(wheel: WheelReader) -> dict[str, SourceFile]:
+def files_of_wheel(wheel: WheelReader) -> dict[str, PackagedFile]:
     """The source of a package file that is open."""
     folder = f"{wheel.facts.module_name}/"
     paths = [path for path in wheel.members if path.startswith(folder) and _is_source(path.removeprefix(folder))]
     return {
-        path.removeprefix(folder): SourceFile(wheel.record[path].sha256, lambda path=path: bytes(wheel.data(path)))  # type: ignore[misc]
+        path.removeprefix(folder): PackagedFile(wheel.record[path].sha256, lambda path=path: bytes(wheel.data(path)))  # type: ignore[misc]
         for path in paths
     }
 

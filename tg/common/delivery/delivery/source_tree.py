@@ -3,7 +3,7 @@
 `tg` is a namespace package: several folders of that name can be one package (`tg/common` from where pip put it,
 `tg/mylibrary` from the project). Any other root can be one as well, or a package as most are, or a single module. Roots
 are found as importing finds them, without importing them. Nothing outside those folders travels, also not through a
-symbolic link.
+symbolic link, but for those that installers make of a root's files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..runtime.errors import UndeliverableSource
 from ..runtime.roots import MAIN, Roots
@@ -27,9 +26,6 @@ from .ignoring import FILE_NAME, IgnoreRules, is_dropping
 from .root_distributions import distributions_in, distributions_of, metadata_files, missing_files
 from .shared_library import LIBRARY_NAME, foreign_machine
 from .zipped_roots import unpacked
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["SourceFile", "SourceTree", "portions_of"]
 
@@ -197,7 +193,7 @@ class _Walk:
             return
         if any(entry.name == FILE_NAME for entry in entries):
             try:
-                rules = rules.with_file(Path(location, FILE_NAME).read_text(encoding="utf-8"), folder)
+                rules = rules.with_file(Path(location, FILE_NAME).read_text(encoding="utf-8-sig"), folder)
             except (OSError, UnicodeDecodeError) as error:
                 self._problems.append(f"{location}/{FILE_NAME} cannot be read: {error}. It is a text file, in UTF-8.")
         above = (*above, os.path.realpath(location))

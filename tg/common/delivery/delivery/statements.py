@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
 
-from .imports import name_of, parsed
+from .imports import name_of, parsed, parsed_expression
 from .main_source import Part
 
 __all__ = [
@@ -257,6 +257,6 @@ def _names_of(annotation: ast.expr) -> Iterator[str]:
             yield one.id
         elif isinstance(one, ast.Constant) and isinstance(one.value, str):
             try:
-                yield from _names_of(ast.parse(one.value, mode="eval").body)
+                yield from _names_of(parsed_expression(one.value))
             except (SyntaxError, ValueError):  # a text that is no type
                 continue

@@ -77,7 +77,7 @@ class InstalledPackage:
 
     @property
     def seal(self) -> str:
-        """The digest of the package file."""
+        """What identifies the package file, see archive.py; no hash of the whole file."""
         return self.folder.parent.name
 
 
@@ -172,8 +172,7 @@ class Store:
         for package in removed:
             self.remove(package)
         sweep_unfinished(self.root)
-        for folder in (Loc.packages, *Loc.packages.glob("*/")):
-            sweep_unfinished(folder)
+        sweep_unfinished(Loc.packages)
         return removed
 
     def _folders(self) -> Iterator[Path]:

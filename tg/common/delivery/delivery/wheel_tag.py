@@ -38,11 +38,11 @@ class WheelTag:
     def here(cls) -> WheelTag:
         """What extension modules for this Python alone are for."""
         version = "{}{}".format(*sys.version_info[:2])
-        soabi = str(sysconfig.get_config_var("SOABI") or "none").replace("-", "_").replace(".", "_")
         if sys.implementation.name == "cpython":
             flags = "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
             flags += "d" * bool(sysconfig.get_config_var("Py_DEBUG"))
             return cls(f"cp{version}", f"cp{version}{flags}", _platform())
+        soabi = str(sysconfig.get_config_var("SOABI") or "none").replace("-", "_").replace(".", "_")
         short = {"pypy": "pp"}.get(sys.implementation.name, sys.implementation.name)
         return cls(f"{short}{version}", "_".join(soabi.split("_")[:2]), _platform())
 
