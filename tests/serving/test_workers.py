@@ -205,13 +205,16 @@ def test_a_nursery_that_dies_while_versions_are_compared_is_told(start: Start, p
     server = start()
     for version in ("1", "2"):
         server.deployed(packages.make("unequal", version, f"Process({version!r})"))
-    nursery = _nursery(server)
-    os.kill(nursery, signal.SIGSTOP)
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(server.manage, "GET", "/names/unequal/difference?before=1&after=2")
-        time.sleep(1)  # it is asked to fork meanwhile
-        os.kill(nursery, signal.SIGKILL)
-    told = asked.result()
+    for seconds in (1, 5, 25):  # by then it is asked to fork, unless this machine is very busy: then a new one does it
+        nursery = _nursery(server)
+        os.kill(nursery, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(server.manage, "GET", "/names/unequal/difference?before=1&after=2")
+            time.sleep(seconds)
+            os.kill(nursery, signal.SIGKILL)
+        told = asked.result()
+        if told.status_code != 200:
+            break
     reason = "the process that starts workers has ended. Try again."
     assert (told.status_code, told.json()) == (503, {"error": reason})
     assert server.manage("GET", "/names/unequal/difference?before=1&after=2").status_code == 200
