@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -374,14 +375,14 @@ def test_what_answers_but_is_no_server_of_packages_is_told(tmp_path: Path) -> No
 
     file = tmp_path / "job-1-py3-none-any.whl"
     file.write_bytes(b"PK")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Login) as other, ThreadPoolExecutor(1) as pool:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Login) as other, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         pool.submit(other.serve_forever, 0.05)
+        stack.callback(other.shutdown)
         client = ServerClient(f"127.0.0.1:{other.server_port}", token="secret")
         for ask in (lambda: client.deploy(file), lambda: client.roll_back("job")):
             with pytest.raises(ServerProblem, match="answers, but not as `tg serve` does") as told:
                 ask()
             assert told.value.status == 200
-        other.shutdown()
 
 
 def test_tokens_that_are_gone_or_cannot_be_found_open_nothing(
