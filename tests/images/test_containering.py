@@ -66,6 +66,7 @@ def test_the_page_works_verbatim() -> None:
     ]
 
 
+@pytest.mark.usefixtures("image_cache")
 def test_dependencies_that_are_to_be_found_are_lists_as_those_of_a_package_are() -> None:
     found = Packaging("example_job", payload={"job": ExampleJob()}, dependencies="auto").dependencies
     packaging = example()
