@@ -2,7 +2,8 @@
 
 `TG_HOME` names the folder; without it, `~/.local/share/tg` (`XDG_DATA_HOME` is honoured, XDG Base Directory
 Specification 0.8). All but `keys`, `trust`, `runs` and `server` can be deleted: packages are made again, the store is filled
-again. Without `runs`, results are gone; without `server`, what is live; without `trust`, packages that were made here are so no longer, and an older one is not told from a newer.
+again. Without `runs`, results are gone; without `server`, what is live; without `trust`, packages that were made here are so no
+longer, and an older one is not told from a newer.
 """
 
 from __future__ import annotations

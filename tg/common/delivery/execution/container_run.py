@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from ...logger import Logger
 from ..images.engine import Engine
-from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT
+from ..images.image_paths import BOUNDED_RESULT, RESULT, path_in_container
 from ..images.labels import PREFIX
 from ..runtime.errors import EngineProblem, HostUnreachable, RunNotFound
 from ..runtime.kinds import of_kind
@@ -316,7 +316,7 @@ def _extract(engine: Engine, container: str, name: str, folder: Path) -> None:
 
     tarfile = _filtering_tarfile()
     try:
-        chunks, _ = engine.api.get_archive(container, name if name.startswith("/") else f"/{HOME}/{name}")
+        chunks, _ = engine.api.get_archive(container, path_in_container(name))
     except docker.errors.NotFound:
         engine.api.inspect_container(container)  # raises it again where it is the container that is not there
         Logger.warning(f"the run {container} has left no output {name}: the job has removed its folder.")

@@ -15,7 +15,7 @@ from ..delivery.built_package import read_built_package
 from ..delivery.containering import Containering
 from ..images.engine import Engine
 from ..images.engine_pusher import EnginePusher
-from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT, USER
+from ..images.image_paths import BOUNDED_RESULT, HOME, RESULT, USER, path_in_container
 from ..images.labels import PREFIX
 from ..images.layer_writer import LayerFile, tar_chunks
 from ..runtime.errors import InvalidName, RunNotFound
@@ -233,11 +233,7 @@ def _give_to_user(folder: Path) -> None:
 
 
 def _mount(name: str, path: Path, *, read_only: bool) -> dict[str, Any]:
-    return {"Type": "bind", "Source": str(path), "Target": _inside(name), "ReadOnly": read_only}
-
-
-def _inside(name: str) -> str:
-    return name if name.startswith("/") else f"/{HOME}/{name}"
+    return {"Type": "bind", "Source": str(path), "Target": path_in_container(name), "ReadOnly": read_only}
 
 
 def _sent(values: Values) -> tuple[str, Iterator[bytes | memoryview]]:
@@ -249,7 +245,7 @@ def _sent(values: Values) -> tuple[str, Iterator[bytes | memoryview]]:
     files = []
 
     def place(name: str) -> str:
-        return _inside(name).removeprefix(folder).lstrip("/")
+        return path_in_container(name).removeprefix(folder).lstrip("/")
 
     for name, path in values.inputs.items():
         target = place(name)

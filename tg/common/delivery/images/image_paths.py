@@ -6,7 +6,17 @@ wherever that lies, `.pth` files in it count, and a base's own packages stay as 
 
 from __future__ import annotations
 
-__all__ = ["BOUNDED_RESULT", "HOME", "PREFIX", "RESULT", "TEMPORARY", "USER", "python_command", "site_packages"]
+__all__ = [
+    "BOUNDED_RESULT",
+    "HOME",
+    "PREFIX",
+    "RESULT",
+    "TEMPORARY",
+    "USER",
+    "path_in_container",
+    "python_command",
+    "site_packages",
+]
 
 PREFIX = "opt/tg"
 HOME = "home/job"
@@ -17,6 +27,11 @@ BOUNDED_RESULT = "opt/tg/run/result.pickle"
 """The result of a run whose working folder is bounded, and so in memory and gone at its end: a file that is there already, in
 a folder where the job can make no other."""
 USER = 1000
+
+
+def path_in_container(name: str) -> str:
+    """Where an input or an output of a run lies: at its name, if that is a path from the root, and else in the working folder."""
+    return name if name.startswith("/") else f"/{HOME}/{name}"
 
 
 def site_packages(python: str) -> str:

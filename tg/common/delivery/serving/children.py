@@ -230,9 +230,8 @@ class _Nursery:
         asyncio.get_running_loop().remove_reader(self._control.fileno())
         self._control.close()
         error = WorkerEnded("the process that starts workers has ended. Try again.", exit_code=None, stderr="")
-        if (
-            not self.imported.done()
-        ):  # it has no children yet, and would see after its imports only that nobody is there
+        if not self.imported.done():
+            # It has no children yet, and would see only after its imports that nobody is there.
             self._process.kill()
         futures: list[asyncio.Future[Any]] = [self.imported, *(child.started for child in self._waiting.values())]
         for future in futures:

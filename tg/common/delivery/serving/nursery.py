@@ -63,9 +63,8 @@ def _command(connection: socket.socket, children: set[int], own: Sequence[socket
     text, descriptors, _, _ = socket.recv_fds(connection, _ROOM_BYTES, 8)
     if not text:
         return False
-    for (
-        descriptor
-    ) in descriptors:  # `recv_fds` does not ask for it, and what a job leaves behind would keep the channel open
+    # `recv_fds` does not ask for it, and what a job leaves behind would keep the channel open.
+    for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     command = json.loads(text)
     try:
