@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-import pytest
+from services import Missing, given
 from waiting import until
 
 
@@ -17,8 +17,7 @@ class OwnRegistry:
     """It listens at a port that the kernel has given it, and has the same `address` when it is started again."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        if which("docker-registry") is None:
-            pytest.skip("docker-registry is not installed")
+        given(which("docker-registry") or Missing("docker-registry is not installed"))
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.address = "127.0.0.1:0"
