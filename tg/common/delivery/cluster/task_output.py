@@ -16,6 +16,7 @@ __all__ = ["TaskOutput", "said"]
 _LIMIT_CHARACTERS = 4 * 1024 * 1024
 _local = threading.local()
 _installing = threading.Lock()
+_registering = threading.Lock()
 
 
 class TaskOutput:
@@ -36,13 +37,15 @@ class TaskOutput:
     def __enter__(self) -> TaskOutput:
         _install()
         _local.output = self
-        _running[self._name] = self
+        with _registering:
+            _running[self._name] = self
         return self
 
     def __exit__(self, *exception: object) -> None:
         _local.output = None
-        if _running.get(self._name) is self:
-            del _running[self._name]
+        with _registering:  # a worker has several tasks of one map at once, all of that map's name
+            if _running.get(self._name) is self:
+                del _running[self._name]
 
     @property
     def logs(self) -> list[tuple[int, str]]:
