@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from httptools import HttpResponseParser
+
 from .samples import REPOSITORY
 
 
@@ -57,27 +59,53 @@ def clients(address: str, path: str, body: str, connections: int, file: Path) ->
         answers.append(Answer(float(asked), float(answered), int(status), version, text))
 
 
+class Reply:
+    """What a parser of HTTP tells of one answer."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.version = ""
+        self.body = b""
+        self.parser = HttpResponseParser(self)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"x-tg-version":
+            self.version = value.decode("latin-1")
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.ended = True
+
+
 async def ask(host: str, port: int, request: bytes, found: list[Answer], stopped: asyncio.Event) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
+    writer = None
     while not stopped.is_set():
         asked = time.monotonic()
+        reply = Reply()
         try:
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-            found.append(
-                Answer(
-                    asked, time.monotonic(), int(head.split(" ", 2)[1]), headers.get("x-tg-version", ""), body.decode()
-                )
-            )
-        except (OSError, asyncio.IncompleteReadError) as error:
-            found.append(Answer(asked, time.monotonic(), 0, "", repr(error)))
-            try:
+            if writer is None:
                 reader, writer = await asyncio.open_connection(host, port)
-            except OSError:
-                await asyncio.sleep(0.01)
-    writer.close()
+            writer.write(request)
+            while not reply.ended:
+                if not (data := await reader.read(1 << 16)):
+                    raise ConnectionResetError("the connection ended")
+                reply.parser.feed_data(data)
+            status = reply.parser.get_status_code()
+            found.append(Answer(asked, time.monotonic(), status, reply.version, reply.body.decode()))
+            if not reply.parser.should_keep_alive():
+                writer = _closed(writer)
+        except OSError as error:
+            found.append(Answer(asked, time.monotonic(), 0, "", repr(error)))
+            writer = _closed(writer)
+            await asyncio.sleep(0.01)
+    _closed(writer)
+
+
+def _closed(writer: asyncio.StreamWriter | None) -> None:
+    if writer is not None:
+        writer.close()
 
 
 async def main(address: str, path: str, body: str, connections: str, file: str) -> None:

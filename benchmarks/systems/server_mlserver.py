@@ -48,11 +48,11 @@ def main(port: str, name: str) -> None:
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     write_settings(folder, 0)
     command = [str(Path(sys.executable).with_name("mlserver")), "start", "."]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:
         try:
             while not answers(f"http://127.0.0.1:{port}/v2/models/adder/ready"):
                 if server.poll() is not None:
-                    sys.exit(f"mlserver ended with status {server.returncode}; it wants pydantic below 2")
+                    sys.exit(f"mlserver ended with status {server.returncode}")
                 time.sleep(0.1)
             print("done", flush=True)
             for line in sys.stdin:

@@ -240,6 +240,12 @@ def test_tokens_may_do_what_their_roles_say(
     assert {one["by"] for one in server.manage("GET", "/deployments", token=secrets["READ"]).json()} == {"deploy"}
 
 
+def test_no_token_begins_as_an_option_does(tmp_path: Path) -> None:
+    """`--token TOKEN` would be no token with one."""
+    made = [Access.new_token(tmp_path / "tokens.json", "one", Role.READ) for _ in range(300)]
+    assert not any(token.startswith("-") for token in made)
+
+
 def test_without_tokens_of_that_role_anybody_may_ask_and_nobody_but_the_owner_may_deploy(
     server: RunningServer, packages: Packages
 ) -> None:

@@ -60,7 +60,9 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Written], *, unfinished_
     It is nobody else's to read, whatever the umask is: packages, results and logs can hold what nobody else should see.
     Whatever is raised meanwhile, an interrupt too, leaves no temporary file: its name is known before there is one.
     """
-    temporary = (path.parent if unfinished_in is None else unfinished_in) / f"{_FILE}{os.urandom(8).hex()}"
+    folder = path.parent if unfinished_in is None else unfinished_in
+    # No Path: that of Python 3.12 interns each name that it has seen, which is kept for ever.
+    temporary = os.path.join(folder, f"{_FILE}{os.urandom(8).hex()}")
     try:
         with open(temporary, "wb", opener=lambda path, _: os.open(path, _FLAGS, 0o600)) as file:
             os.fchmod(file.fileno(), 0o600)
@@ -72,7 +74,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Written], *, unfinished_
         if fcntl is None:
             os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     return written
 

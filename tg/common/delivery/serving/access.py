@@ -97,7 +97,7 @@ class Access:
     @staticmethod
     def new_token(file: Path, name: str, role: Role) -> str:
         """Make a token, add its digest to a file, and return it: it cannot be shown again."""
-        secret = secrets.token_urlsafe(32)
+        secret = secrets.token_hex(32)  # one of base64 can begin with a dash, as an option of a command does
         token = Token(name, (role.name.lower(),), _digest(secret))
         others = [one for one in _tokens_of(file) if one.name != name]
         make_private_folder(file.parent)
