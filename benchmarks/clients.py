@@ -21,6 +21,8 @@ from httptools import HttpResponseParser
 
 from .samples import REPOSITORY
 
+LAST_ANSWERS_SECONDS = 20  # what has not come then counts as failed
+
 
 class Answer(NamedTuple):
     asked: float
@@ -100,6 +102,9 @@ async def ask(host: str, port: int, request: bytes, found: list[Answer], stopped
             found.append(Answer(asked, time.monotonic(), 0, "", repr(error)))
             writer = _closed(writer)
             await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            found.append(Answer(asked, time.monotonic(), 0, "", "no answer"))
+            break
     _closed(writer)
 
 
@@ -121,6 +126,9 @@ async def main(address: str, path: str, body: str, connections: str, file: str) 
     ]
     await asyncio.to_thread(sys.stdin.read)
     stopped.set()
+    _, waiting = await asyncio.wait(asking, timeout=LAST_ANSWERS_SECONDS)
+    for task in waiting:
+        task.cancel()
     await asyncio.gather(*asking)
     lines = "".join("\t".join([*map(repr, one[:2]), str(one.status), one.version, one.body]) + "\n" for one in found)
     Path(file).write_text(lines, encoding="utf-8")

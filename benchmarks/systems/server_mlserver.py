@@ -8,6 +8,8 @@ The number is a setting of the model. Its code could not be swapped: a module of
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,7 +50,7 @@ def main(port: str, name: str) -> None:
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
     write_settings(folder, 0)
     command = [str(Path(sys.executable).with_name("mlserver")), "start", "."]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True) as server:
         try:
             while not answers(f"http://127.0.0.1:{port}/v2/models/adder/ready"):
                 if server.poll() is not None:
@@ -61,7 +63,7 @@ def main(port: str, name: str) -> None:
                 urllib.request.urlopen(urllib.request.Request(address, data=b"{}", method="POST"), timeout=60).close()
                 print("done", flush=True)
         finally:
-            server.terminate()
+            os.killpg(server.pid, signal.SIGKILL)  # told to end after all these requests, it was seen not to
 
 
 def write_settings(folder: Path, number: int) -> None:
