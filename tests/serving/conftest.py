@@ -35,6 +35,7 @@ def server(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iter
         packages.project.home,
         request_seconds=3,
         loading_seconds=5,
+        head_seconds=300,
         body_bytes=1_000_000,
         body_seconds=1,
         package_bytes=50_000_000,

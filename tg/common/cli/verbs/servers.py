@@ -20,6 +20,11 @@ _LIMITS: tuple[tuple[str, type, str], ...] = (
     ("waiting", int, "so many requests wait for a worker of a version; what comes then is answered with 503"),
     ("waiting-seconds", float, "so long does one wait; then 503"),
     ("request-seconds", float, "so long may one take; then its worker is ended, and it is answered with 504"),
+    (
+        "head-seconds",
+        float,
+        "so long may the head of a request take to come; then 408, or the end of a connection that says nothing",
+    ),
     ("body-bytes", int, "a bigger body of a request is answered with 413"),
     ("body-seconds", float, "one that takes longer to come is answered with 408"),
     ("package-bytes", int, "the same for a package file"),

@@ -13,8 +13,9 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -26,6 +27,7 @@ from .access import Access, Role
 from .children import Nurseries
 from .deployer import Deployer
 from .gateway import Gateway
+from .heads import BoundedHeads
 from .inference import inference_application
 from .json_lines import log_to_stderr
 from .management import management_application
@@ -156,6 +158,8 @@ class Server:
         settings = self.settings
         config = uvicorn.Config(
             application,
+            http=cast("type[asyncio.Protocol]", partial(BoundedHeads, head_seconds=settings.head_seconds)),
+            ws="none",
             log_config=None,
             access_log=False,
             proxy_headers=False,

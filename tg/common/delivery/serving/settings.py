@@ -38,6 +38,7 @@ class ServerSettings:
     access_log: bool = False
     body_bytes: int = 64 * 1024 * 1024
     package_bytes: int = 2 * 1024 * 1024 * 1024
+    head_seconds: float = 30.0
     body_seconds: float = 30.0
     request_seconds: float = 60.0
     waiting: int = 1000
@@ -52,6 +53,7 @@ class ServerSettings:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it is 1 at least.")
         for name in (
+            "head_seconds",
             "body_seconds",
             "request_seconds",
             "waiting_seconds",
