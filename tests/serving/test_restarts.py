@@ -89,7 +89,7 @@ def test_what_a_killed_server_has_left_in_its_store_is_swept(start: Start, packa
     whole = store / ("f" * 64)  # installed, and the server was killed before it could note it
     shutil.copytree(store / seal, whole)
     again = start(folder=server.folder)
-    assert {folder.name for folder in store.iterdir() if folder.is_dir()} == {seal, "names"}
+    until(lambda: {folder.name for folder in store.iterdir() if folder.is_dir()} == {seal, "names"})
     assert not (server.folder / ".unfinished-registry").exists()
     assert again.ask("stored").json()["version"] == "1"
 

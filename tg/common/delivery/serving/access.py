@@ -17,6 +17,7 @@ import msgspec
 
 from ..runtime.errors import TrustProblem
 from ..runtime.whole_files import make_private_folder, write_whole
+from .watched_files import WatchedFiles
 
 __all__ = ["Access", "Role", "Token"]
 
@@ -50,23 +51,21 @@ class Access:
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self._file: Path | None = None
-        self._seen: tuple[int, ...] | None = None
+        self._watched = WatchedFiles()
         self._take(tokens)
 
     @classmethod
     def of_file(cls, file: Path) -> Access:
         """The tokens of a file; none where there is no such file. Raises `TrustProblem` for one that cannot be read."""
-        seen = _look_of(file)
+        watched = WatchedFiles(file)
         access = cls(_tokens_of(file))
-        access._file, access._seen = file, seen
+        access._file, access._watched = file, watched
         return access
 
     def refresh(self) -> None:
         """Read the file again if it has changed. Raises as `of_file`, once for each change, and goes on with what it has then."""
-        if self._file is None or (seen := _look_of(self._file)) == self._seen:
-            return
-        self._seen = seen
-        self._take(_tokens_of(self._file, must_exist=True))
+        if self._file is not None and self._watched.have_changed():
+            self._take(_tokens_of(self._file, must_exist=True))
 
     def _take(self, tokens: Iterable[Token]) -> None:
         self._tokens = tuple(tokens)
@@ -104,15 +103,6 @@ class Access:
         text = msgspec.json.format(msgspec.json.encode([*others, token]), indent=1)
         write_whole(file, lambda opened: opened.write(text))
         return secret
-
-
-def _look_of(file: Path) -> tuple[int, ...] | None:
-    """What is another when a file has been written anew; `None` when it is not there."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _tokens_of(file: Path, *, must_exist: bool = False) -> list[Token]:

@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,6 +24,7 @@ from ..delivery.storage import storing
 from ..runtime.errors import DeliveryError, ServerProblem
 from ..runtime.whole_files import make_private_folder, sweep_unfinished, write_whole
 from .access import Access, Role
+from .certificate import Certificate
 from .children import Nurseries
 from .deployer import Deployer
 from .gateway import Gateway
@@ -97,7 +98,8 @@ class Server:
         deployer.take_over()
         inference = inference_application(settings, gateway, deployer, registry, access)
         management = management_application(settings, gateway, deployer, registry, metrics, access)
-        listeners = [self._listener(inference), self._listener(management)]
+        certificate = _certificate_of(settings)
+        listeners = [self._listener(application, certificate) for application in (inference, management)]
         sockets: list[socket.socket] = []
         self._stopping = asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
@@ -114,7 +116,7 @@ class Server:
             addresses = {"requests": _address_of(sockets[0]), "management": _address_of(sockets[1])}
             _LOGGER.info("listening", extra={"facts": addresses})
             working += [
-                loop.create_task(_end_seconds(metrics, access)),
+                loop.create_task(_each_second(metrics, access, certificate, listeners)),
                 loop.create_task(_restore(deployer)),
                 loop.create_task(self._stopping.wait()),
             ]
@@ -154,7 +156,7 @@ class Server:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
-    def _listener(self, application: ASGIApp) -> _Listener:
+    def _listener(self, application: ASGIApp, certificate: Certificate | None) -> _Listener:
         settings = self.settings
         config = uvicorn.Config(
             application,
@@ -174,10 +176,9 @@ class Server:
         try:
             config.load()
         except OSError as error:  # `ssl.SSLError` is one
-            raise ServerProblem(
-                f"{settings.certificate} and {settings.certificate_key} are no certificate and key for TLS: {error}.",
-                server=settings.host,
-            ) from error
+            if certificate is None:
+                raise
+            raise certificate.problem(error) from error
         return _Listener(config)
 
 
@@ -213,7 +214,10 @@ async def _restore(deployer: Deployer) -> None:
         _LOGGER.exception("what was served cannot be restored")
 
 
-async def _end_seconds(metrics: Metrics, access: Access) -> None:
+async def _each_second(
+    metrics: Metrics, access: Access, certificate: Certificate | None, listeners: Sequence[_Listener]
+) -> None:
+    contexts = [listener.config.ssl for listener in listeners if listener.config.ssl is not None]
     while True:
         await asyncio.sleep(1)
         metrics.end_second()
@@ -221,6 +225,17 @@ async def _end_seconds(metrics: Metrics, access: Access) -> None:
             access.refresh()
         except (DeliveryError, OSError) as error:
             _LOGGER.error(f"the tokens are those of before: {error}")
+        try:
+            if certificate is not None:
+                certificate.refresh(contexts)
+        except ServerProblem as error:
+            _LOGGER.error(f"the certificate is that of before: {error}")
+
+
+def _certificate_of(settings: ServerSettings) -> Certificate | None:
+    if settings.certificate is None or settings.certificate_key is None:
+        return None
+    return Certificate(settings.certificate, settings.certificate_key)
 
 
 def _own_token(settings: ServerSettings) -> None:
