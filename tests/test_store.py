@@ -50,6 +50,36 @@ def test_unchanged_files_of_the_next_version_are_links_to_those_of_the_last(proj
     assert not (first / "tg/my/job.py").samefile(second / "tg/my/job.py")
 
 
+def test_bytecode_of_unchanged_files_is_there_for_the_next_version(project: Project) -> None:
+    project.write("tg/my/other.py", "def where():\n    pass\n")
+    project.write("tg/my/job.py", "from . import other\n\n\nclass Job:\n    def run(self):\n        return 'one'\n")
+
+    def run(file: Path) -> list[str]:
+        code = f"""
+            from tg.common.delivery.delivery import install_package_and_get_loader
+            job = install_package_and_get_loader({str(file)!r}, silent=True).load_resource('job')
+            other = job.run.__globals__['other']
+            print(job.run(), job.run.__code__.co_filename, other.where.__code__.co_filename)
+        """
+        return project.run(code, PYTHONDONTWRITEBYTECODE="", TG_POLICY="any").split()
+
+    def bytecode(folder: Path, module: str) -> list[Path]:
+        return list((folder / "tg/my/__pycache__").glob(f"{module}.*.pyc"))
+
+    first_file = project.deliver(version="1.0.0")
+    first = Store().install(first_file).folder
+    assert run(first_file) == ["one", str(first / "tg/my/job.py"), str(first / "tg/my/other.py")]
+    project.write("tg/my/job.py", "from . import other\n\n\nclass Job:\n    def run(self):\n        return 'second'\n")
+    second_file = project.deliver(version="1.0.1")
+    second = Store().install(second_file).folder
+    (ours,), (theirs,) = bytecode(first, "other"), bytecode(second, "other")
+    assert ours.samefile(theirs)
+    assert bytecode(second, "job") == []
+    assert run(second_file) == ["second", str(second / "tg/my/job.py"), str(second / "tg/my/other.py")]
+    assert ours.samefile(theirs)  # it was good: what is not is written anew, in its place
+    assert len(bytecode(second, "job")) == 1
+
+
 def test_a_file_that_somebody_changed_in_the_store_is_not_linked_to(project: Project) -> None:
     first = Store().install(project.deliver(version="1.0.0")).folder
     changed = first / "tg/my/job.py"

@@ -1,6 +1,6 @@
 """The store: installed packages, each in a folder named by its digest, none ever changed or removed by another.
 
-    STORE/<seal>/UID/…            one installed package, exactly the members of its wheel
+    STORE/<seal>/UID/…            one installed package: the members of its wheel, and what Python keeps of them in __pycache__
     STORE/<seal>/name-….dist-info/
     STORE/names/<name>            the seal of the package of that name that was installed last
     STORE/tmp-…/                  one being unpacked; renamed when complete, so what has a seal for a name is whole
@@ -8,7 +8,8 @@
 
 Any number of processes install at once: each unpacks into a folder of its own, and one of them wins the rename; the
 others find theirs not needed. Files that the last package of that name has as well are linked, not written again, but for
-shared libraries; installed files are read-only, since a change to one would be a change to all that share it.
+shared libraries; installed files are read-only, since a change to one would be a change to all that share it. Bytecode that
+Python has written for a file that is linked is linked with it, and fits: it goes by the time and size of the source (PEP 552).
 
 What only installing needs is imported there: listing what is installed is among the first things that the command is asked.
 """
@@ -22,7 +23,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -311,6 +312,8 @@ class _Earlier:
     folder: str
     record: dict[str, RecordedFile]
     installed_ns: int
+    bytecode: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """The names of files with bytecode, by folder and module, of folders that were looked into."""
 
     @classmethod
     def of(cls, root: Path, facts: PackageFacts) -> _Earlier:
@@ -346,7 +349,33 @@ class _Earlier:
             os.link(source, target)
         except OSError:  # gone, or a file system without links
             return False
+        if source.endswith(".py"):
+            self._link_bytecode(source, target)
         return True
+
+    def _link_bytecode(self, source: str, target: str) -> None:
+        """Link what Python has compiled of a file, so that the next version need not be compiled but where it differs.
+
+        Python never writes into such a file: it puts a new one in its place, of which the other versions see nothing.
+        """
+        folder, _, name = source.rpartition("/")
+        if folder not in self.bytecode:
+            self.bytecode[folder] = _bytecode_in(f"{folder}/__pycache__")
+        to = f"{target.rpartition('/')[0]}/__pycache__"
+        for file in self.bytecode[folder].get(name.removesuffix(".py"), ()):
+            with suppress(OSError):  # it is a head start; what is missing is compiled
+                os.makedirs(to, exist_ok=True)
+                os.link(f"{folder}/__pycache__/{file}", f"{to}/{file}")
+
+
+def _bytecode_in(folder: str) -> dict[str, list[str]]:
+    """The files of a `__pycache__`, by module: `module.cpython-311.pyc`; what is being written has another ending."""
+    found: dict[str, list[str]] = {}
+    with suppress(OSError):
+        for file in os.listdir(folder):
+            if file.endswith(".pyc"):
+                found.setdefault(file.partition(".")[0], []).append(file)
+    return found
 
 
 def _below(path: str) -> str:
