@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from httptools import HttpResponseParser
+from httptools import HttpParserError, HttpResponseParser
 
 from .samples import REPOSITORY
 
@@ -68,11 +68,17 @@ class Reply:
         self.ended = False
         self.version = ""
         self.body = b""
+        self.status = 0
+        self.keeps_alive = False
         self.parser = HttpResponseParser(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"x-tg-version":
             self.version = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+        self.keeps_alive = self.parser.should_keep_alive()  # once the answer has ended, it says no
 
     def on_body(self, data: bytes) -> None:
         self.body += data
@@ -94,11 +100,11 @@ async def ask(host: str, port: int, request: bytes, found: list[Answer], stopped
                 if not (data := await reader.read(1 << 16)):
                     raise ConnectionResetError("the connection ended")
                 reply.parser.feed_data(data)
-            status = reply.parser.get_status_code()
-            found.append(Answer(asked, time.monotonic(), status, reply.version, reply.body.decode()))
-            if not reply.parser.should_keep_alive():
+            body = reply.body.decode(errors="replace")
+            found.append(Answer(asked, time.monotonic(), reply.status, reply.version, body))
+            if not reply.keeps_alive:
                 writer = _closed(writer)
-        except OSError as error:
+        except (OSError, HttpParserError) as error:
             found.append(Answer(asked, time.monotonic(), 0, "", repr(error)))
             writer = _closed(writer)
             await asyncio.sleep(0.01)

@@ -63,7 +63,8 @@ def main(port: str, name: str) -> None:
                 urllib.request.urlopen(urllib.request.Request(address, data=b"{}", method="POST"), timeout=60).close()
                 print("done", flush=True)
         finally:
-            os.killpg(server.pid, signal.SIGKILL)  # told to end after all these requests, it was seen not to
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # told to end after all these requests, it was seen not to
 
 
 def write_settings(folder: Path, number: int) -> None:

@@ -18,7 +18,7 @@ import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from prometheus_client.parser import text_string_to_metric_families
 from serving.servers import Packages, RunningServer
@@ -158,12 +158,11 @@ def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packa
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     files = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    write_certificate(*files)
+    write_certificate(*files, ec.generate_private_key(ec.SECP256R1()))
     return files
 
 
-def write_certificate(chain: Path, private: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
+def write_certificate(chain: Path, private: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(timezone.utc)
     made = (
@@ -196,8 +195,9 @@ def test_both_ports_speak_tls_when_there_is_a_certificate(
         requests.get(server.requests.replace("https:", "http:") + "/v2/health/live")
 
 
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
 def test_a_certificate_that_is_renewed_counts_within_a_second_or_two(
-    start: Start, packages: Packages, certificate: tuple[Path, Path]
+    start: Start, packages: Packages, certificate: tuple[Path, Path], kind: str
 ) -> None:
     server = start(certificate=certificate[0], certificate_key=certificate[1])
     server.deployed(packages.make("renewed", "1", "Versioned('1')"))
@@ -211,7 +211,8 @@ def test_a_certificate_that_is_renewed_counts_within_a_second_or_two(
     certificate[1].write_text("no key")
     until(lambda: any("certificate is that of before" in line["message"] for line in server.logged(logger="tg.server")))
     assert shown() == [first, first]
-    write_certificate(*certificate)
+    other = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
+    write_certificate(*certificate, other)
     second = certificate[0].read_text()
     until(lambda: shown() == [second, second])
     assert second != first

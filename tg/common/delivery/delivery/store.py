@@ -232,6 +232,7 @@ class Store:
                         _write_checked(wheel, path, target, work)
                     else:
                         work.advance(entry.size)
+            earlier.link_bytecode()
             if folder.is_dir() and not _is_whole(wheel, folder):
                 from ...logger import Logger
 
@@ -312,8 +313,8 @@ class _Earlier:
     folder: str
     record: dict[str, RecordedFile]
     installed_ns: int
-    bytecode: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """The names of files with bytecode, by folder and module, of folders that were looked into."""
+    linked: list[tuple[str, str]] = field(default_factory=list)
+    """The modules of it that were linked, and to where."""
 
     @classmethod
     def of(cls, root: Path, facts: PackageFacts) -> _Earlier:
@@ -350,22 +351,26 @@ class _Earlier:
         except OSError:  # gone, or a file system without links
             return False
         if source.endswith(".py"):
-            self._link_bytecode(source, target)
+            self.linked.append((source, target))
         return True
 
-    def _link_bytecode(self, source: str, target: str) -> None:
-        """Link what Python has compiled of a file, so that the next version need not be compiled but where it differs.
+    def link_bytecode(self) -> None:
+        """Link what Python has compiled of the linked modules, so that the next version is compiled only where it differs.
 
         Python never writes into such a file: it puts a new one in its place, of which the other versions see nothing.
         """
-        folder, _, name = source.rpartition("/")
-        if folder not in self.bytecode:
-            self.bytecode[folder] = _bytecode_in(f"{folder}/__pycache__")
-        to = f"{target.rpartition('/')[0]}/__pycache__"
-        for file in self.bytecode[folder].get(name.removesuffix(".py"), ()):
-            with suppress(OSError):  # it is a head start; what is missing is compiled
-                os.makedirs(to, exist_ok=True)
-                os.link(f"{folder}/__pycache__/{file}", f"{to}/{file}")
+        known: dict[str, dict[str, list[str]]] = {}
+        for source, target in self.linked:
+            folder, _, name = source.rpartition("/")
+            if folder not in known:
+                known[folder] = _bytecode_in(f"{folder}/__pycache__")
+            to = f"{target.rpartition('/')[0]}/__pycache__"
+            for file in known[folder].get(name.removesuffix(".py"), ()):
+                with suppress(
+                    OSError
+                ):  # it is a head start: what is missing is compiled, what the package has is its own
+                    os.makedirs(to, exist_ok=True)
+                    os.link(f"{folder}/__pycache__/{file}", f"{to}/{file}")
 
 
 def _bytecode_in(folder: str) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..runtime.errors import ServerProblem
@@ -21,21 +20,34 @@ class Certificate:
     def __init__(self, chain: Path, key: Path) -> None:
         self._chain, self._key = chain, key
         self._watched = WatchedFiles(chain, key)
+        self._renewed: ssl.SSLContext | None = None
 
-    def refresh(self, contexts: Iterable[ssl.SSLContext]) -> None:
-        """Give contexts the files again if they have changed: connections from now on have what is in them.
+    def renew_in(self, context: ssl.SSLContext) -> None:
+        """Have connections of a context get the renewed certificate, once there is one.
 
-        Raises `ServerProblem`, once for each change, when they are no certificate and key; the contexts are as before then.
+        Each gets another context, as a name that a client asks for would: loading another pair into the same one keeps the
+        former for clients that take its type of key, and leaves it without a key when the pair is none.
+        """
+
+        def choose(connection: ssl.SSLObject, name: str | None, own: ssl.SSLContext) -> None:
+            if self._renewed is not None:
+                connection.context = self._renewed
+
+        context.sni_callback = choose
+
+    def refresh(self) -> None:
+        """Read the files again if they have changed: connections from now on have what is in them.
+
+        Raises `ServerProblem`, once for each change, when they are no certificate and key; what was there is in use then.
         """
         if not self._watched.have_changed():
             return
+        renewed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            # In one that nobody uses first: a chain without its key would stay in a context.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._chain, self._key)
-            for context in contexts:
-                context.load_cert_chain(self._chain, self._key)
+            renewed.load_cert_chain(self._chain, self._key, password=lambda: "")  # a question would hold up the server
         except OSError as error:  # `ssl.SSLError` is one
             raise self.problem(error) from error
+        self._renewed = renewed
         _LOGGER.info("the certificate was read again", extra={"facts": {"certificate": str(self._chain)}})
 
     def problem(self, error: OSError) -> ServerProblem:

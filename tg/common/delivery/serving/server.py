@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -116,7 +116,7 @@ class Server:
             addresses = {"requests": _address_of(sockets[0]), "management": _address_of(sockets[1])}
             _LOGGER.info("listening", extra={"facts": addresses})
             working += [
-                loop.create_task(_each_second(metrics, access, certificate, listeners)),
+                loop.create_task(_each_second(metrics, access, certificate)),
                 loop.create_task(_restore(deployer)),
                 loop.create_task(self._stopping.wait()),
             ]
@@ -176,9 +176,11 @@ class Server:
         try:
             config.load()
         except OSError as error:  # `ssl.SSLError` is one
-            if certificate is None:
+            if certificate is None:  # nothing else is read
                 raise
             raise certificate.problem(error) from error
+        if certificate is not None and config.ssl is not None:
+            certificate.renew_in(config.ssl)
         return _Listener(config)
 
 
@@ -214,10 +216,7 @@ async def _restore(deployer: Deployer) -> None:
         _LOGGER.exception("what was served cannot be restored")
 
 
-async def _each_second(
-    metrics: Metrics, access: Access, certificate: Certificate | None, listeners: Sequence[_Listener]
-) -> None:
-    contexts = [listener.config.ssl for listener in listeners if listener.config.ssl is not None]
+async def _each_second(metrics: Metrics, access: Access, certificate: Certificate | None) -> None:
     while True:
         await asyncio.sleep(1)
         metrics.end_second()
@@ -227,7 +226,7 @@ async def _each_second(
             _LOGGER.error(f"the tokens are those of before: {error}")
         try:
             if certificate is not None:
-                certificate.refresh(contexts)
+                certificate.refresh()
         except ServerProblem as error:
             _LOGGER.error(f"the certificate is that of before: {error}")
 
