@@ -153,10 +153,11 @@ def test_runs_are_found_from_another_process_after_the_one_that_started_them(
         from tg.common.delivery.trust import Policy
 
         executor = RayExecutor({nodes.address!r}, policy=Policy.any())
-        print(executor.start({str(waiting)!r}).id, executor.map({str(many)!r}, range(100), detached=True).id)
+        print("started", executor.start({str(waiting)!r}).id, executor.map({str(many)!r}, range(100), detached=True).id)
         """
     )
-    one, several = printed.splitlines()[-1].split()  # Ray itself tells of workers that have ended
+    # Ray itself prints what it has to tell of workers and nodes, before that line and after it.
+    ((_, one, several),) = (line.split() for line in printed.splitlines() if line.startswith("started "))
     assert on_ray.find(several).result() == [2 * item for item in range(100)]
     run = on_ray.find(one)
     assert run.state == "running"
