@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tg.common.delivery.inspection.highlighting import changed_spans, python_spans, spanned
@@ -51,6 +51,7 @@ def test_the_words_that_differ_are_found_where_lines_are_alike() -> None:
 
 
 @given(st.text(), st.text())
+@example("", "\r\x80")
 def test_nothing_of_a_line_is_lost_or_doubled(before: str, after: str) -> None:
     old, new = changed_spans(before, after)
     for text, spans in ((before, old), (after, new)):

@@ -40,8 +40,8 @@ def python_spans(source: bytes) -> dict[int, list[Span]]:
                     found.setdefault(number, []).append(
                         (begin if number == line else 0, end if number == last else _LONGEST_LINE * 1000, kind)
                     )
-    except (tokenize.TokenError, SyntaxError, RecursionError):
-        pass
+    except (tokenize.TokenError, SyntaxError, RecursionError, UnicodeDecodeError):
+        pass  # the last is what Python 3.12 and 3.13 say of some lines that end with a carriage return alone
     return found
 
 
