@@ -102,19 +102,16 @@ async def ask(host: str, port: int, request: bytes, found: list[Answer], stopped
                 reply.parser.feed_data(data)
             body = reply.body.decode(errors="replace")
             found.append(Answer(asked, time.monotonic(), reply.status, reply.version, body))
-            if not reply.keeps_alive:
-                writer = _closed(writer)
         except (OSError, HttpParserError) as error:
             found.append(Answer(asked, time.monotonic(), 0, "", repr(error)))
-            writer = _closed(writer)
+            reply.keeps_alive = False
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             found.append(Answer(asked, time.monotonic(), 0, "", "no answer"))
             break
-    _closed(writer)
-
-
-def _closed(writer: asyncio.StreamWriter | None) -> None:
+        if writer is not None and not reply.keeps_alive:
+            writer.close()
+            writer = None
     if writer is not None:
         writer.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from projects import Project
 from serving.jobs import JOBS, UNIMPORTABLE
-from serving.servers import Packages, RunningServer
-
-Start = Callable[..., RunningServer]
+from serving.servers import Packages, RunningServer, Start
 
 
 @pytest.fixture(scope="session")

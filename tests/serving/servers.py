@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,10 @@ class RunningServer:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait()
+
+
+Start = Callable[..., RunningServer]
+"""Starts a server with settings of its own: the fixture `start`."""
 
 
 def lines_of(log: Path) -> list[dict[str, Any]]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import until
-
-Start = Callable[..., RunningServer]
 
 FAILURES = {
     "import": (

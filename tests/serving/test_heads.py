@@ -83,6 +83,15 @@ def error_of(answer: bytes) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["error"]
 
 
+def send_headers(wire: Wire, send: Callable[[bytes], None]) -> None:
+    """Send headers of a kilobyte for as long as they are taken, which is not for long."""
+    for number in range(1000):
+        if wire.is_closing():
+            break
+        send(b"X-%d: %s\r\n" % (number, 1000 * b"x"))
+    assert number < 70
+
+
 def test_a_connection_that_says_nothing_is_closed() -> None:
     async def client(wire: Wire, send: Callable[[bytes], None]) -> None:
         assert await wire.end() == b""
@@ -157,11 +166,7 @@ def test_a_body_is_not_counted_as_the_head_behind_it() -> None:
 def test_a_head_without_an_end_is_refused_at_a_size() -> None:
     async def client(wire: Wire, send: Callable[[bytes], None]) -> None:
         send(b"GET / HTTP/1.1\r\n")
-        for number in range(1000):
-            if wire.is_closing():
-                break
-            send(b"X-%d: %s\r\n" % (number, 1000 * b"x"))
-        assert number < 70
+        send_headers(wire, send)
         assert error_of(wire.written) == (431, f"the head of a request may have {HEAD_BYTES} bytes here")
 
     connect(client)
@@ -170,11 +175,7 @@ def test_a_head_without_an_end_is_refused_at_a_size() -> None:
 def test_what_follows_the_last_piece_of_a_body_has_a_size_as_well() -> None:
     async def client(wire: Wire, send: Callable[[bytes], None]) -> None:
         send(b"POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
-        for number in range(1000):
-            if wire.is_closing():
-                break
-            send(b"X-%d: %s\r\n" % (number, 1000 * b"x"))
-        assert number < 70
+        send_headers(wire, send)
         assert wire.written == b""  # the job is at work on that request: nothing else is an answer to it
 
     connect(client)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import until
 from wheels import write_installed_wheel, write_wheel
-
-Start = Callable[..., RunningServer]
 
 
 @pytest.fixture(scope="module")

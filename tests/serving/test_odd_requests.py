@@ -9,16 +9,15 @@ import select
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 import requests
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import until
 
 GIB = 1 << 30
-Start = Callable[..., RunningServer]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from prometheus_client.parser import text_string_to_metric_families
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import until
 
 from tg.common.delivery.delivery.signing import sign_package
@@ -31,7 +31,6 @@ from tg.common.delivery.serving.client import ServerClient
 from tg.common.delivery.serving.settings import ServerSettings
 from tg.common.delivery.trust import SigningKey
 
-Start = Callable[..., RunningServer]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import until
-
-Start = Callable[..., RunningServer]
 
 
 def test_what_was_live_is_live_again_after_a_kill_under_load(start: Start, packages: Packages) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import requests
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import alive, until
-
-Start = Callable[..., RunningServer]
 
 
 def versioned(packages: Packages, name: str, version: str) -> Any:

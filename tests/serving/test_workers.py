@@ -7,19 +7,16 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from serving.servers import Packages, RunningServer
+from serving.servers import Packages, RunningServer, Start
 from waiting import alive, descendants, until
 from wheels import write_installed_wheel, write_wheel
 
 from tg.common.delivery.serving.children import Nurseries
-
-Start = Callable[..., RunningServer]
 
 
 def test_each_version_has_a_process_that_the_nursery_has_forked(server: RunningServer, packages: Packages) -> None:

@@ -366,9 +366,8 @@ class _Earlier:
                 known[folder] = _bytecode_in(f"{folder}/__pycache__")
             to = f"{target.rpartition('/')[0]}/__pycache__"
             for file in known[folder].get(name.removesuffix(".py"), ()):
-                with suppress(
-                    OSError
-                ):  # it is a head start: what is missing is compiled, what the package has is its own
+                # It is a head start: what is missing is compiled, and what the package has itself stays.
+                with suppress(OSError):
                     os.makedirs(to, exist_ok=True)
                     os.link(f"{folder}/__pycache__/{file}", f"{to}/{file}")
 

@@ -6,8 +6,9 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .answers import error_response
 
 __all__ = ["HEAD_BYTES", "BoundedHeads"]
 
@@ -104,14 +105,10 @@ class BoundedHeads(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         if not self._is_answering():  # or it would be taken for an answer to what was asked before
-            body = msgspec.json.encode({"error": message})
-            lines = [
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-                "content-type: application/json",
-                f"content-length: {len(body)}",
-                "connection: close",
-            ]
-            self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+            response = error_response(message, status, connection="close")
+            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
+            headers = (b"%s: %s" % pair for pair in response.raw_headers)
+            self.transport.write(b"\r\n".join([line, *headers, b"", response.body]))
         if status != 400:  # uvicorn has said so
             self.logger.warning(f"{message}: a connection was ended.")
         self.transport.close()
