@@ -219,6 +219,8 @@ def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: Run
         assert server.deploy(packages.make("coming", f"{number}.1", f"Failing('{number}', 'exit')")).status_code == 422
         server.ask("coming")
 
+    with ThreadPoolExecutor(2) as pool:  # from then on there are the two installers that are kept
+        list(pool.map(server.deployed, [versioned(packages, f"at_once_{number}", "1") for number in range(2)]))
     for number in range(2):
         deploy(number)
     seen = [held()]

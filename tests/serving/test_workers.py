@@ -138,7 +138,7 @@ def test_no_process_outlives_the_server(start: Start, packages: Packages, number
         asked = pool.submit(server.ask, "outlives", {"seconds": 2 if number != signal.SIGKILL else 600})
         until(lambda: server.logged(message="at work"))
         started = server.processes()
-        assert len(started) == 3  # the nursery and two workers
+        assert len(started) == 4  # the nursery, an installer and two workers
         server.process.send_signal(number)
         server.process.wait()
         until(lambda: alive(started) == set(), seconds=10)
@@ -250,11 +250,13 @@ def test_a_version_whose_requirements_conflict_has_an_environment_of_its_own(
         assert f"an environment with tg_needed=={version}.0.0" in told["lines"]
     assert [server.ask("needing", version=version).json() for version in ("1", "2")] == ["1.0.0", "2.0.0"]
     assert server.ask("needing").headers["X-TG-Version"] == "2"
-    assert len(server.processes()) == 5  # the server's nursery; for each environment another one, and a worker
+    assert (
+        len(server.processes()) == 6
+    )  # the server's nursery and an installer; for each environment another one, and a worker
     server.manage("PUT", "/names/needing/traffic", json={"weights": {}})
     for version in ("1", "2"):
         server.manage("POST", f"/names/needing/versions/{version}/unload")
-    until(lambda: len(server.processes()) == 1)
+    until(lambda: len(server.processes()) == 2)
     server.manage("POST", "/names/needing/versions/1/load")
     assert server.ask("needing").json() == "1.0.0"
 

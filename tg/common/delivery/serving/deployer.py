@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import subprocess
 import sys
 import time
 from collections import deque
@@ -21,11 +20,12 @@ from ..runtime.errors import DeliveryError, StorageProblem, WorkerEnded
 from ..runtime.whole_files import sweep_unfinished
 from .children import Nurseries
 from .gateway import Gateway, Route, Served
+from .installers import Installers
 from .local_replica import LocalReplica
 from .metrics import Metrics
 from .pool import AnyReplica, Pool
 from .registry import Name, Registry, State, Version
-from .replica import FailedToStart, Replica, Tell
+from .replica import FailedToStart, Replica, Tell, within
 from .settings import ServerSettings
 from .traffic import Traffic
 
@@ -37,7 +37,6 @@ _LINES = 1000
 _STATUS = {"StorageProblem": 507, "UntrustedPackage": 403}
 """What a deploy is answered with that fails for that reason; 422 for any other."""
 _WORKER = "tg.common.delivery.serving.worker"
-_INSTALLATION = "tg.common.delivery.serving.installation"
 _DIFFERENCE = "tg.common.delivery.serving.difference"
 
 
@@ -86,6 +85,7 @@ class Deployer:
         self._gateway = gateway
         self._metrics = metrics
         self._nurseries = nurseries
+        self._installers = Installers(nurseries, settings)
         self._pools: dict[tuple[str, str], Pool] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._saving = asyncio.Lock()
@@ -241,7 +241,7 @@ class Deployer:
         arguments = {side: record.folder for side, record in zip(("before", "after"), found, strict=True) if record}
         try:
             replica = await Replica.of(await self._nurseries.start(_DIFFERENCE, arguments), _nothing)
-            facts = await _within(replica.ready, replica, self._settings.request_seconds, "comparing them")
+            facts = await within(replica.ready, replica, self._settings.request_seconds, "comparing them")
         except FailedToStart as error:
             raise Refused(str(error), status=409) from error
         except WorkerEnded as error:
@@ -253,18 +253,12 @@ class Deployer:
         for task in self._tasks:
             task.cancel()
         pools, self._pools = self._pools, {}
-        await asyncio.gather(*(pool.drain(self._settings.stop_seconds) for pool in pools.values()))
+        await asyncio.gather(
+            self._installers.close(), *(pool.drain(self._settings.stop_seconds) for pool in pools.values())
+        )
 
     async def _install(self, file: Path, deployment: Deployment) -> Mapping[str, Any]:
-        arguments = {
-            "file": str(file),
-            "store": str(self._settings.store_folder),
-            "policy": str(self._settings.policy) if self._settings.policy else None,
-        }
-        replica = await Replica.of(await self._nurseries.start(_INSTALLATION, arguments), self._teller(deployment))
-        facts: Mapping[str, Any] = await _within(
-            replica.ready, replica, self._settings.installing_seconds, "installing it"
-        )
+        facts = await self._installers.install(file, self._teller(deployment))
         deployment.seconds.update(facts["seconds"])
         return facts
 
@@ -303,13 +297,13 @@ class Deployer:
             replica: AnyReplica
             if self._settings.in_process and not record.python:
                 replica = LocalReplica(Path(record.folder), {"model": name, "version": record.version}, tell)
-                await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
+                await within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
                 return replica
             child = await self._nurseries.start(
                 _WORKER, {"folder": record.folder}, python=record.python or sys.executable
             )
             replica = await Replica.of(child, tell)
-            await _within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
+            await within(replica.ready, replica, self._settings.loading_seconds, "loading and warming up")
             return replica
 
         pool = Pool(start, self._settings.workers, self._settings.limits)
@@ -419,7 +413,7 @@ class Deployer:
                 await self._unload_modules(folder)
             await self._forget(name)
         if folder not in {one.folder for _, one in self._registry.all()}:
-            await self._remove(folder)
+            self._remove(folder)
 
     async def _forget(self, name: str) -> None:
         """Drop what is loaded no more, all but the last versions, with their files and figures."""
@@ -429,7 +423,7 @@ class Deployer:
         for one in gone:
             self._metrics.forget(name, one.version)
             if one.folder not in used:
-                await self._remove(one.folder)
+                self._remove(one.folder)
         self._nurseries.let_go(
             {one.python for _, one in self._registry.all() if one.state not in (State.UNLOADED, State.FAILED)}
         )
@@ -439,14 +433,20 @@ class Deployer:
         if self._settings.in_process and Path(folder).is_dir():
             await asyncio.to_thread(EntryPoint.of_folder(Path(folder)).unload)
 
-    async def _remove(self, folder: str) -> None:
-        """Remove a package's files, by another program: a thread here would take turns with the loop, of milliseconds each."""
+    def _remove(self, folder: str) -> None:
+        """Remove a package's files: here from the sight of others, by an installer from the disk."""
         try:
             away = Store(self._settings.store_folder).put_away(Path(folder))
+        except DeliveryError as error:
+            _LOGGER.warning(f"{folder} cannot be removed: {error}")
+        else:
             if away is not None:
-                # Not by the loop: uvloop forks, and copying this process's page tables holds the loop up for 7 ms.
-                await asyncio.to_thread(subprocess.run, ["rm", "-rf", "--", str(away)], check=False)
-        except (DeliveryError, OSError) as error:  # the next installation, or the next server, removes it
+                self._keep(self._clear(away))
+
+    async def _clear(self, folder: Path) -> None:
+        try:
+            await self._installers.remove(folder)
+        except (FailedToStart, DeliveryError) as error:  # the next installation, or the next server, removes it
             _LOGGER.warning(f"{folder} cannot be removed: {error}")
 
     async def _restore(self, name: str) -> None:
@@ -523,20 +523,6 @@ class Deployer:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _within(future: Any, replica: AnyReplica, seconds: float, what: str) -> Any:
-    try:
-        return await asyncio.wait_for(asyncio.shield(future), seconds)
-    except asyncio.CancelledError:
-        replica.kill()
-        raise
-    except asyncio.TimeoutError:
-        replica.kill()
-        await asyncio.shield(replica.gone)
-        raise FailedToStart(
-            f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
-        ) from None
 
 
 def _nothing(facts: Mapping[str, Any]) -> None:

@@ -13,10 +13,25 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["ANSWER", "FAILED", "JSON_CALL", "LOG", "READY", "STATE", "TENSOR_CALL", "Frame", "FrameReader", "pack"]
+__all__ = [
+    "ANSWER",
+    "FAILED",
+    "INSTALLATION",
+    "JSON_CALL",
+    "LOG",
+    "READY",
+    "REMOVAL",
+    "STATE",
+    "TENSOR_CALL",
+    "Frame",
+    "FrameReader",
+    "pack",
+]
 
 JSON_CALL, TENSOR_CALL = 1, 2
-"""Requests: a JSON object of arguments, and tensors as the Open Inference Protocol has them."""
+"""Requests to a worker: a JSON object of arguments, and tensors as the Open Inference Protocol has them."""
+INSTALLATION, REMOVAL = 3, 4
+"""Requests to an installer: facts name the `file` of a package, and a `folder` that was put away."""
 ANSWER, STATE, READY, FAILED, LOG = 16, 17, 18, 19, 20
 """What a worker sends: an answer; what it does while it starts; that it serves, or why it cannot; a line of its log."""
 

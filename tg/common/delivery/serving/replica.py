@@ -6,14 +6,14 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from ..runtime.errors import WorkerEnded
 from .children import Child
 from .frames import ANSWER, FAILED, LOG, READY, STATE, Frame, FrameReader, pack
 from .under_way import UnderWay
 
-__all__ = ["FailedToStart", "Replica", "Request", "Tell"]
+__all__ = ["FailedToStart", "Killable", "Replica", "Request", "Tell", "within"]
 
 _LAST_LINES = 50
 _LAST_PIECES = 16
@@ -35,6 +35,18 @@ class FailedToStart(Exception):
         self.kind = kind
 
 
+class Killable(Protocol):
+    """What can be given up: a replica of either kind."""
+
+    gone: asyncio.Future[None]
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def last_lines(self) -> str:
+        """The end of what it wrote."""
+
+
 class Request(NamedTuple):
     """What is asked of a job: the kind of frame, its body, and facts about it that the job's log and trace need."""
 
@@ -44,7 +56,7 @@ class Request(NamedTuple):
 
 
 class Replica(asyncio.Protocol):
-    """Sends requests to a child that runs the program `worker`, `installation` or `difference`, and tells what it logs."""
+    """Sends requests to a child that runs the program `worker` or `installation`, and tells what it logs; `difference` has none."""
 
     def __init__(self, child: Child, tell: Tell) -> None:
         self._loop = asyncio.get_running_loop()
@@ -100,6 +112,10 @@ class Replica(asyncio.Protocol):
     def last_lines(self) -> str:
         """The end of what it wrote to stdout and stderr."""
         return "\n".join(self._lines)
+
+    def forget_lines(self) -> None:
+        """Begin anew with what it writes."""
+        self._lines.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -177,3 +193,18 @@ class Replica(asyncio.Protocol):
         text = line.decode(errors="replace")
         self._lines.append(text)
         self._tell({"level": "INFO", "logger": "output", "message": text})
+
+
+async def within(future: Any, replica: Killable, seconds: float, what: str) -> Any:
+    """What comes of a future of a replica. When it takes longer, or is cancelled, the replica is killed. Raises `FailedToStart`."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(future), seconds)
+    except asyncio.CancelledError:
+        replica.kill()
+        raise
+    except asyncio.TimeoutError:
+        replica.kill()
+        await asyncio.shield(replica.gone)
+        raise FailedToStart(
+            f"{what} has not ended after {seconds:g} s, and was given up", log=replica.last_lines()
+        ) from None
