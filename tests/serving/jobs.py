@@ -124,10 +124,15 @@ class Logging(Versioned):
 
 
 class Traced(Versioned):
-    def run(self) -> str:
-        from opentelemetry import trace
+    def run(self) -> dict[str, Any]:
+        from opentelemetry import baggage, trace
 
-        return format(trace.get_current_span().get_span_context().trace_id, "032x")
+        context = trace.get_current_span().get_span_context()
+        return {
+            "trace": format(context.trace_id, "032x"),
+            "state": context.trace_state.to_header(),
+            "baggage": dict(baggage.get_all()),
+        }
 
 
 class Failing(Versioned):
@@ -225,6 +230,17 @@ class LoggingInBatches(Logging):
 
     def run_batch(self, items: list[dict[str, Any]]) -> list[str]:
         return [self.run(**item) for item in items]
+
+
+class Weighted(Versioned):
+    """Has weights, and has looked at each of them."""
+
+    def __init__(self, version: str, weights: Any) -> None:
+        super().__init__(version)
+        self.weights = weights
+
+    def warm_up(self) -> None:
+        self.weights.sum()
 
 
 class Needing:

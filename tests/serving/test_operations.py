@@ -137,8 +137,18 @@ def test_a_server_is_ready_while_it_takes_a_version_in(server: RunningServer, pa
 def test_the_trace_of_a_request_is_that_of_the_job(server: RunningServer, packages: Packages) -> None:
     server.deployed(packages.make("traced", "1", "Traced('1')"))
     trace = "0af7651916cd43dd8448eb211c80319c"
-    assert server.ask("traced", traceparent=f"00-{trace}-b7ad6b7169203331-01").json() == trace
-    assert server.ask("traced").json() == "0" * 32
+    told = server.ask(
+        "traced",
+        traceparent=f"00-{trace}-b7ad6b7169203331-01",
+        tracestate="vendor=what it likes",
+        baggage="customer=4711,plan=small",
+    )
+    assert told.json() == {
+        "trace": trace,
+        "state": "vendor=what it likes",
+        "baggage": {"customer": "4711", "plan": "small"},
+    }
+    assert server.ask("traced").json() == {"trace": "0" * 32, "state": "", "baggage": {}}
 
 
 def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packages) -> None:
@@ -268,6 +278,46 @@ def test_tokens_may_do_what_their_roles_say(
     }
     assert requests.get(server.management + "/health/ready").status_code == 200
     assert {one["by"] for one in server.manage("GET", "/deployments", token=secrets["READ"]).json()} == {"deploy"}
+
+
+_PLACES = [
+    ("management", "GET", "/status", Role.READ),
+    ("management", "GET", "/metrics", Role.READ),
+    ("management", "GET", "/deployments", Role.READ),
+    ("management", "GET", "/names/places/difference?before=1&after=1", Role.READ),
+    ("management", "POST", "/packages", Role.DEPLOY),
+    ("management", "PUT", "/names/places/traffic", Role.DEPLOY),
+    ("management", "POST", "/names/places/rollback", Role.DEPLOY),
+    ("management", "POST", "/names/places/versions/1/load", Role.DEPLOY),
+    ("management", "POST", "/names/places/versions/1/unload", Role.DEPLOY),
+    ("requests", "POST", "/places", Role.INFER),
+    ("requests", "POST", "/places/versions/1", Role.INFER),
+    ("requests", "POST", "/v2/models/places/infer", Role.INFER),
+    ("requests", "POST", "/v2/models/places/versions/1/infer", Role.INFER),
+    ("requests", "GET", "/v2/models/places", Role.READ),
+    ("requests", "GET", "/v2/models/places/versions/1", Role.READ),
+    ("requests", "POST", "/v2/repository/index", Role.READ),
+    ("requests", "POST", "/v2/repository/models/places/load", Role.DEPLOY),
+    ("requests", "POST", "/v2/repository/models/places/unload", Role.DEPLOY),
+]
+
+
+def test_each_place_asks_for_its_role(start: Start, packages: Packages, tokens: tuple[Path, dict[str, str]]) -> None:
+    file, secrets = tokens
+    server = start(tokens=file)
+    assert server.deploy(packages.make("places", "1", "Versioned('1')"), token=secrets["DEPLOY"]).status_code == 200
+    for port, method, path, wanted in _PLACES:
+        address = getattr(server, port) + path
+
+        def status(address: str = address, method: str = method, **headers: str) -> int:
+            return requests.request(method, address, headers=headers, data=b"{", timeout=60).status_code
+
+        assert status() == 401, path
+        assert status(Authorization="Bearer guessed") == 401, path
+        for role in Role:
+            told = status(Authorization=f"Bearer {secrets[role.name]}")
+            assert (told == 403) == (role < wanted), (path, role, told)
+            assert told != 401, (path, role)
 
 
 def test_no_token_begins_as_an_option_does(tmp_path: Path) -> None:

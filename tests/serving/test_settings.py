@@ -27,6 +27,10 @@ def test_what_cannot_be_is_refused(given: dict[str, Any], reason: str) -> None:
         ServerSettings(**given)
 
 
+def test_nobody_else_is_listened_to_unless_that_is_told() -> None:
+    assert (ServerSettings().host, ServerSettings().management_host) == ("127.0.0.1", "127.0.0.1")
+
+
 def test_every_setting_is_an_option_of_the_command() -> None:
     options = {action.dest for action in parser_of("serve")._actions} - {"help", "traceback"}
     assert {field.name for field in fields(ServerSettings)} == (options - {"store"}) | {"folder"}

@@ -54,7 +54,8 @@ def test_a_worker_that_dies_is_replaced_and_its_requests_are_told(
     before = server.ask(name).json()["process"]
     told = server.ask(name, {"end": end}, X_Request_Id=f"the last of {end}")
     assert (told.status_code, told.json()) == (502, {"error": how})
-    assert server.logged(message=how, request_id=f"the last of {end}", status=502)
+    assert told.headers["X-TG-Version"] == "1"
+    assert server.logged(message=how, version="1", request_id=f"the last of {end}", status=502)
     after = server.ask(name)
     assert after.status_code == 200
     assert after.json()["process"] != before
@@ -114,6 +115,7 @@ def test_a_request_that_waits_too_long_is_refused(narrow: RunningServer, package
         until(lambda: len(server.logged(message="at work", model="waits")) == 2)  # that one first
         late = server.ask("waits")
         assert (late.status_code, late.json()["error"]) == (503, "no worker was free for 1 s")
+        assert (late.headers["Retry-After"], late.headers["X-TG-Version"]) == ("1", "1")
         assert long.result().status_code == 200
 
 
@@ -216,6 +218,31 @@ def test_a_nursery_that_dies_while_versions_are_compared_is_told(start: Start, p
     reason = "the process that starts workers has ended. Try again."
     assert (told.status_code, told.json()) == (503, {"error": reason})
     assert server.manage("GET", "/names/unequal/difference?before=1&after=2").status_code == 200
+
+
+def test_what_is_preloaded_is_there_before_the_job_is(start: Start, packages: Packages) -> None:
+    file = packages.make("preloaded", "1", "Modules()")
+    for preload, there in (([], False), (["zipapp", "nowhere_to_be_found"], True)):
+        server = start(folder=None, preload=preload)
+        server.deployed(file)
+        assert ("zipapp" in server.ask("preloaded").json()) == there
+        assert server.stop() == 0
+
+
+def test_versions_with_the_same_payload_have_it_in_memory_once(start: Start, packages: Packages) -> None:
+    server = start()
+    for version in ("1", "2", "3"):
+        weights = "__import__('numpy').arange(2_000_000)"
+        server.deployed(packages.make("weighted", version, f"Weighted({version!r}, {weights})"), mode="none")
+    mapped = [line for process, _ in server.processes() for line in _mapped_resources(process)]
+    assert len(mapped) == 3
+    assert len(set(mapped)) == 1
+
+
+def _mapped_resources(process: int) -> set[str]:
+    """Device and inode of the resources that a process has mapped: what is one file is in memory once."""
+    lines = Path(f"/proc/{process}/maps").read_text("utf-8").splitlines()
+    return {" ".join(line.split()[3:5]) for line in lines if "/resources/" in line}
 
 
 def test_a_nursery_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,18 +84,17 @@ class Gateway:
     async def answer(
         self,
         name: str,
+        version: str,
+        served: Served,
         request: Request,
         *,
-        version: str | None = None,
-        key: str = "",
         left: Callable[[], Awaitable[Any]] | None = None,
-    ) -> tuple[Frame, str]:
-        """The answer, and the version that gave it.
+    ) -> Frame:
+        """The answer of a version that `served` has just chosen: nothing may be waited for between the two.
 
-        `left` waits until the client is gone: nothing is begun then for a request that waits still. Raises `NotServed`,
-        `Overloaded`, `TookTooLong`, `WorkerEnded` and `ClientLeft`.
+        `left` waits until the client is gone: nothing is begun then for a request that waits still. Raises `Overloaded`,
+        `TookTooLong`, `WorkerEnded` and `ClientLeft`.
         """
-        chosen, served = self.served(name, version, key)
         pool = served.pool
         started = time.perf_counter()
         status = 500
@@ -133,18 +132,18 @@ class Gateway:
         if (
             route is not None
             and shadow is not None
-            and shadow != chosen
+            and shadow != version
             and shadow in route.served
             and len(self._shadowed) < _SHADOWED_AT_ONCE
         ):
             pool = route.served[shadow].pool
             pool.users += 1
             # Bodies of the inference protocol name the version; that alone is no difference.
-            asked = request._replace(facts={**request.facts, "compared_with": chosen})
+            asked = request._replace(facts={**request.facts, "compared_with": version})
             task = asyncio.get_running_loop().create_task(self._compare(name, shadow, pool, asked, frame))
             self._shadowed.add(task)
             task.add_done_callback(self._shadowed.discard)
-        return frame, chosen
+        return frame
 
     async def _compare(self, name: str, shadow: str, pool: Pool, request: Request, returned: Frame) -> None:
         """Ask the shadow version as well, and note whether it says the same."""
