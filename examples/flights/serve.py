@@ -1,14 +1,17 @@
 """A model is served, and swapped for a better one while it is asked.
 
-    python serve.py
+    python serve.py [--stay]
 
 A delivered job trains a model on the time of departure alone; a server takes it. Another is trained with the route and the
 weather, gets a quarter of the requests first, then all of them, with clients asking all the while; a third, which does not
-answer as it was recorded, gets none. Nothing is left of it all but what it prints. Ends with an error when anything shown is not so.
+answer as it was recorded, gets none. Nothing is left of it all but what it prints; with --stay the server stays, with clients that
+ask it, so that its page can be looked at, until Enter or Ctrl-C. Ends with an error when anything shown is not so.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import math
 import socket
@@ -41,16 +44,19 @@ PATIENCE_SECONDS = 60.0
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="A model is served, and swapped for a better one while it is asked.")
+    parser.add_argument("--stay", action="store_true", help="keep the server, to look at its page")
+    stay = parser.parse_args().stay
     sys.stdout.reconfigure(errors="replace")  # a terminal that has no ✓
     started = time.perf_counter()
     console.print("[bold]A model is served, and swapped for a better one while it is asked[/]")
     with tempfile.TemporaryDirectory(prefix="flights-serve-") as temporary:
-        demonstrate(Path(temporary))
+        demonstrate(Path(temporary), stay)
     console.print()
     say(f"{time.perf_counter() - started:.0f} s in all. The server has ended, and all that it kept is gone.")
 
 
-def demonstrate(temporary: Path) -> None:
+def demonstrate(temporary: Path, stay: bool) -> None:
     environment = environment_with(TG_HOME=temporary / "home", PYTHONPATH=PROJECT.parents[1])
 
     with step(
@@ -66,6 +72,18 @@ def demonstrate(temporary: Path) -> None:
             )
             ask_once(server, first.questions[0]["flight"])
         swap(first, server, temporary, environment)
+        if stay:
+            stay_until_told(server, first.questions)
+
+
+def stay_until_told(server: Server, questions: list[dict[str, Any]]) -> None:
+    """Have clients go on, so that there is something to see on the page."""
+    with step(8, "Its page: charts by version, the difference of their source, traffic and rollback with one click"):
+        say(f"[cyan]{server.management}/#/{NAME}[/]")
+        say(f"token: [cyan]{server.token}[/]")
+        say("[dim]Enter or Ctrl-C ends it[/]")
+        with asking(server, questions), contextlib.suppress(KeyboardInterrupt):
+            sys.stdin.readline()
 
 
 def ask_once(server: Server, flight: dict[str, Any]) -> None:

@@ -153,6 +153,16 @@ def test_a_body_that_does_not_come_whole_in_time_is_given_up(odd: RunningServer)
         assert answer_of(connection)[0] == 408
 
 
+def test_a_client_that_says_no_more_in_the_middle_of_its_body_is_hung_up_on(odd: RunningServer) -> None:
+    for address, path in ((odd.requests, "/odd"), (odd.management, "/packages")):
+        with connected(address) as connection:
+            connection.sendall(head(path, Content_Length=100, Authorization=f"Bearer {odd.token}") + b'{"value":')
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(4096) == b""
+    assert odd.ask("odd").status_code == 200
+    assert not list((odd.folder / "uploads").glob("*"))
+
+
 def test_weights_have_the_limits_of_other_requests(odd: RunningServer) -> None:
     start = f"PUT /names/odd/traffic HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {odd.token}\r\nContent-Length: "
     for size, status in ((2 * GIB, 413), (100, 408)):

@@ -279,6 +279,7 @@ def test_without_any_asked_for_all_outputs_are_json(server: ServedJobs) -> None:
     answer = server.infer("sum", inputs=inputs)
     assert answer.headers["content-type"] == "application/json"
     assert "inference-header-content-length" not in answer.headers
+    assert answer.headers["x-tg-version"] == "1.0.0"
     assert answer.json() == {
         "model_name": "sum",
         "model_version": "1.0.0",

@@ -13,6 +13,8 @@ import requests
 from serving.servers import Packages, RunningServer, Start
 from waiting import alive, until
 
+from tg.common.delivery.serving.traffic import Traffic
+
 
 def versioned(packages: Packages, name: str, version: str) -> Any:
     return packages.make(name, version, f"Versioned({version!r})")
@@ -54,6 +56,11 @@ def test_requests_with_a_key_stay_with_a_version(server: RunningServer, packages
     for key in (f"user-{number}" for number in range(20)):
         (chosen[key],) = answering(server, "sticky", times=4, key=key)
     assert set(chosen.values()) == {"1", "2"}
+
+
+def test_a_key_stays_with_its_version_when_another_server_takes_over() -> None:
+    traffic = Traffic({"1": 50, "2": 50})
+    assert "".join(str(traffic.choose(f"user-{number}")) for number in range(8)) == "11221122"
 
 
 def test_weights_are_changed_in_one_step(server: RunningServer, packages: Packages) -> None:
