@@ -102,6 +102,12 @@ def test_a_member_that_leaves_its_folder_is_refused_by_name(
     assert error.member == name
 
 
+def test_a_member_in_a_folder_too_deep_to_remove_is_refused(project: Project, file: Path) -> None:
+    deep = "my_job__1_0_0/" + "x/" * 1000 + "module.py"
+    seal(file, [*members_of(file), Member.of(deep, b"")])
+    assert "has a member more than 100 folders deep: my_job__1_0_0/x/x/" in str(refusal(project, file))
+
+
 def test_members_beside_the_packages_own_folders_are_refused(project: Project, file: Path) -> None:
     seal(file, [*members_of(file), Member.of("numpy/__init__.py", b"evil")])
     assert "has members outside its own folders, such as numpy/__init__.py" in str(refusal(project, file))

@@ -50,6 +50,7 @@ METADATA_FILES = ("METADATA", "WHEEL", ENVELOPE_FILE, RECORD_FILE)
 _CHUNK_BYTES = 256 * 1024
 _END_BYTES = 22 + 0xFFFF  # the end of a zip file with the longest comment
 _EXPLAINED_BYTES = 4 * 1024 * 1024
+_MOST_FOLDERS = 100
 _QUOTE = '"'
 _NEEDS_QUOTES = re.compile('[",\\s]')
 _UNSAFE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\\|^[A-Za-z]:|[\x00-\x1f]")
@@ -253,6 +254,8 @@ class WheelReader:
         for name in files:
             if _UNSAFE.search(name):
                 raise self.rejected(f"has a member that would leave its folder: {name!r}", member=name)
+            if name.count("/") > _MOST_FOLDERS:  # whoever removes it goes down into each
+                raise self.rejected(f"has a member more than {_MOST_FOLDERS} folders deep: {name[:100]}…", member=name)
         places: dict[str, str] = {}
         seen: set[str] = set()
         for name in sorted(files):

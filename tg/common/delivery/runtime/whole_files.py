@@ -141,6 +141,7 @@ def set_aside_for_sweep(folder: Path, parent: Path) -> Path | None:
     away = parent / f"{_FOLDER}{os.urandom(8).hex()}"
     try:
         os.rename(folder, away)
+        os.utime(away)  # the caller has a while for it
     except FileNotFoundError:
         return None
     return away

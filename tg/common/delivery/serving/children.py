@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,13 @@ class Nurseries:
         self._preload = tuple(preload)
         self._nurseries: dict[str, _Nursery] = {}
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._is_closed = False
 
     async def open(self, python: str = sys.executable) -> _Nursery:
         """See to it that there is a nursery with that interpreter: starting the first child takes no longer than the next then."""
         async with self._opening[python]:  # making an environment for one keeps the others waiting for nothing
+            if self._is_closed:
+                raise WorkerEnded("the server is ending.", exit_code=None, stderr="")
             nursery = self._nurseries.get(python)
             if nursery is None or nursery.is_gone:
                 nursery = self._nurseries[python] = await self._new(python)
@@ -97,7 +101,8 @@ class Nurseries:
             self._nurseries.pop(python).let_go()
 
     def close(self) -> None:
-        """End all nurseries, and their children with them."""
+        """End all nurseries, and their children with them; there are no others from then on."""
+        self._is_closed = True
         for nursery in self._nurseries.values():
             nursery.close()
         self._nurseries.clear()
@@ -151,8 +156,14 @@ class _Nursery:
 
     async def _start(self, program: str, arguments: Mapping[str, Any]) -> Child:
         ours, theirs = socket.socketpair()
-        output, writing = os.pipe()
-        waiting, lifeline = os.pipe()
+        with ExitStack() as undo:  # this process may have no room for more open files
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
+            output, writing = os.pipe()
+            undo.callback(os.close, output)
+            undo.callback(os.close, writing)
+            waiting, lifeline = os.pipe()
+            undo.pop_all()
         os.set_blocking(output, False)
         child = Child(ours, output, lifeline)
         number = next(self._numbers)

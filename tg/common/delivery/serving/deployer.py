@@ -34,7 +34,7 @@ __all__ = ["Deployer", "Deployment", "Refused"]
 _LOGGER = logging.getLogger("tg.server.deploy")
 _REMEMBERED = 50
 _LINES = 1000
-_STATUS = {"StorageProblem": 507, "UntrustedPackage": 403}
+_STATUS = {"StorageProblem": 507, "UntrustedPackage": 403, "WorkerEnded": 503}
 """What a deploy is answered with that fails for that reason; 422 for any other."""
 _WORKER = "tg.common.delivery.serving.worker"
 _DIFFERENCE = "tg.common.delivery.serving.difference"
@@ -85,7 +85,7 @@ class Deployer:
         self._gateway = gateway
         self._metrics = metrics
         self._nurseries = nurseries
-        self._installers = Installers(nurseries, settings)
+        self._installers = Installers(nurseries, settings, self._teller(None))
         self._pools: dict[tuple[str, str], Pool] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._saving = asyncio.Lock()
@@ -250,8 +250,10 @@ class Deployer:
 
     async def close(self) -> None:
         """End everything, after what is under way."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         pools, self._pools = self._pools, {}
         await asyncio.gather(
             self._installers.close(), *(pool.drain(self._settings.stop_seconds) for pool in pools.values())
@@ -437,17 +439,11 @@ class Deployer:
         """Remove a package's files: here from the sight of others, by an installer from the disk."""
         try:
             away = Store(self._settings.store_folder).put_away(Path(folder))
-        except DeliveryError as error:
+        except (DeliveryError, OSError) as error:  # the next server tries it again
             _LOGGER.warning(f"{folder} cannot be removed: {error}")
         else:
             if away is not None:
-                self._keep(self._clear(away))
-
-    async def _clear(self, folder: Path) -> None:
-        try:
-            await self._installers.remove(folder)
-        except (FailedToStart, DeliveryError) as error:  # the next installation, or the next server, removes it
-            _LOGGER.warning(f"{folder} cannot be removed: {error}")
+                self._installers.remove(away)
 
     async def _restore(self, name: str) -> None:
         """Load what is to be ready of a name, first what gets its requests."""

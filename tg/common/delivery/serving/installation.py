@@ -6,6 +6,7 @@ it runs, or why it was not.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -42,8 +43,9 @@ def _answer(connection: socket.socket, frame: Frame, store: Path, policy: str | 
     """Do what a frame asks for: 200 and what came of it, or 422 and the reason."""
     asked = frame.known()
     if frame.kind == REMOVAL:
-        shutil.rmtree(asked["folder"], ignore_errors=True)  # what is left of it the next installation removes
-        return 200, {}
+        shutil.rmtree(asked["folder"], ignore_errors=True)
+        is_left = os.path.lexists(asked["folder"])  # the next installation tries it again
+        return (422, {"reason": "not all of it could be removed"}) if is_left else (200, {})
     file = asked["file"]
     try:
         return 200, _installed(connection, Path(file), store, policy)

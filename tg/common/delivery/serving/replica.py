@@ -93,7 +93,10 @@ class Replica(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self._is_killed
 
     def ask(self, request: Request, future: asyncio.Future[Frame]) -> None:
-        """Send a request. The future gets the answer, or `WorkerEnded` when the worker ends before."""
+        """Send a request. The future gets the answer, or `WorkerEnded` when the worker ends before, or has ended."""
+        if self.gone.done():
+            future.set_exception(WorkerEnded("the worker has ended", exit_code=None, stderr=self.last_lines()))
+            return
         number = self.under_way.add(future)
         if not self._to_send:  # what other requests add in this turn of the loop goes with it
             self._loop.call_soon(self._flush)
@@ -116,6 +119,7 @@ class Replica(asyncio.Protocol):
     def forget_lines(self) -> None:
         """Begin anew with what it writes."""
         self._lines.clear()
+        self._unfinished = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
