@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from browsers import OVERFLOW, listen
 from playwright.sync_api import Browser, Page, expect
 from projects import REPOSITORY
 from serving.test_page import give_token, row
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="pages do not depend on the Python, and browsers take long to start"
+)
 
 
 @contextmanager

@@ -16,6 +16,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from serving.page_server import PageServer, page_server
 from waiting import until
 
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="pages do not depend on the Python, and browsers take long to start"
+)
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
