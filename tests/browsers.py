@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import ConsoleMessage, Page
+
+# `make test` makes an environment for each Python besides the default one, `.venv-3.X`.
+with_one_python = pytest.mark.skipif(
+    Path(sys.prefix).name.startswith(".venv-"),
+    reason="pages do not depend on the Python, and browsers take long to start: they are tried with the default one",
+)
 
 _REFUSED = "Failed to load resource: the server responded with a status of 4"
 """What the browser itself notes of an answer that the page then tells the user of."""

@@ -42,6 +42,12 @@ def descendants(ancestor: int) -> set[Process]:
     return found
 
 
+def children(parent: int) -> set[int]:
+    """The processes that one has itself started, from any of its threads."""
+    files = Path(f"/proc/{parent}/task").glob("*/children")
+    return {int(child) for file in files for child in file.read_text("ascii").split()}
+
+
 def alive(processes: set[Process]) -> set[Process]:
     """Those that are still there, zombies left out."""
     return {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsers import OVERFLOW, listen, wrong_for_listeners
+from browsers import OVERFLOW, listen, with_one_python, wrong_for_listeners
 from playwright.sync_api import Browser, Locator, Page, expect
 from projects import Project
 
@@ -18,9 +17,7 @@ from tg.common.delivery.delivery.signing import sign_package
 from tg.common.delivery.inspection.page import write_page
 from tg.common.delivery.trust import SigningKey
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="pages do not depend on the Python, and browsers take long to start"
-)
+pytestmark = with_one_python
 
 JOB = """
 from dataclasses import dataclass

@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from browsers import OVERFLOW, listen
+from browsers import OVERFLOW, listen, with_one_python
 from playwright.sync_api import Browser, Page, expect
 from projects import REPOSITORY
 from serving.test_page import give_token, row
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="pages do not depend on the Python, and browsers take long to start"
-)
+pytestmark = with_one_python
 
 
 @contextmanager
@@ -26,8 +23,16 @@ def example(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The example with `--stay`, up to where it waits, and the lines that it has printed."""
     command = [sys.executable, str(REPOSITORY / "examples/flights/serve.py"), "--stay"]
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout is not None
         lines: list[str] = []
         while "Enter or Ctrl-C" not in (line := process.stdout.readline()):
             assert line, "".join(lines)

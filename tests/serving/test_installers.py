@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from serving.servers import Packages
-from waiting import Process, alive, descendants
+from waiting import Process, alive, children, descendants
 
 from tg.common.delivery.runtime.errors import WorkerEnded
 from tg.common.delivery.serving.children import Nurseries
@@ -39,10 +39,10 @@ def _run(settings: ServerSettings, work: Callable[[Installers, Processes], Await
     """`work` is given installers, and what tells their processes; nothing of them may be left at the end."""
 
     async def main() -> None:
-        before = _children()
+        before = children(os.getpid())
         nurseries = Nurseries(())
         await nurseries.open()
-        (nursery,) = _children() - before
+        (nursery,) = children(os.getpid()) - before
         installers = Installers(nurseries, settings, _quiet)
         try:
             await work(installers, lambda: alive(descendants(nursery)))
@@ -57,12 +57,6 @@ def _run(settings: ServerSettings, work: Callable[[Installers, Processes], Await
             await nurseries.open()
 
     asyncio.run(asyncio.wait_for(main(), 120))
-
-
-def _children() -> set[int]:
-    """The processes that this one itself has started."""
-    files = Path("/proc/self/task").glob("*/children")
-    return {int(child) for file in files for child in file.read_text("ascii").split()}
 
 
 async def _seen(true: Callable[[], bool]) -> None:
@@ -149,6 +143,11 @@ def test_packages_at_once_have_a_process_each_and_two_are_kept(settings: ServerS
 
 def test_an_installer_that_ends_at_its_first_package_is_told(settings: ServerSettings, packages: Packages) -> None:
     file = packages.make("lost", "1", "Versioned('1')")
+    policy = settings.policy
+    assert policy is not None
+    anything = policy.read_text("utf-8")
+    policy.unlink()
+    os.mkfifo(policy, 0o600)  # whoever reads it waits for who writes it: so the package is not installed for sure
 
     async def work(installers: Installers, processes: Processes) -> None:
         installing = asyncio.create_task(installers.install(file, _quiet))
@@ -159,6 +158,9 @@ def test_an_installer_that_ends_at_its_first_package_is_told(settings: ServerSet
             FailedToStart, match=r"^installing it has failed: the worker (was ended by signal 9|has ended)"
         ):
             await installing
+        policy.unlink()
+        policy.write_text(anything, encoding="utf-8")
+        policy.chmod(0o600)
         assert (await installers.install(file, _quiet))["version"] == "1"
 
     _run(settings, work)

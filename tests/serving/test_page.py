@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from browsers import OVERFLOW, listen, wrong_for_listeners
+from browsers import OVERFLOW, listen, with_one_python, wrong_for_listeners
 from playwright.sync_api import Browser, Locator, Page, expect
 from serving.page_server import PageServer, page_server
 from waiting import until
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="pages do not depend on the Python, and browsers take long to start"
-)
+pytestmark = with_one_python
 
 
 @pytest.fixture(scope="module")

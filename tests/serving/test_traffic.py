@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 
 import requests
 from serving.servers import Packages, RunningServer, Start
-from waiting import alive, until
+from waiting import alive, children, until
 
 from tg.common.delivery.serving.traffic import Traffic
 
@@ -217,7 +218,10 @@ def test_no_request_fails_or_is_answered_by_another_version_while_versions_are_e
     assert len({version for _, version, _ in told}) > 10
 
 
-def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: RunningServer, packages: Packages) -> None:
+def test_versions_that_come_and_go_leave_no_process_and_no_open_file(start: Start, packages: Packages) -> None:
+    server = start()
+    have_both_installers(server, packages)
+
     def held() -> tuple[int, int]:
         return len(server.processes()), len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
@@ -232,8 +236,22 @@ def test_versions_that_come_and_go_leave_no_process_and_no_open_file(server: Run
     until(lambda: seen.append(held()) or seen[-1] == seen[-2])  # others have left by then
     for number in range(2, 8):
         deploy(number)
-    # A second installer may have come, for what is removed: one process, and its three files.
-    until(lambda: all(now - before <= more for now, before, more in zip(held(), seen[-1], (1, 3), strict=True)))
+    until(lambda: all(now <= before for now, before in zip(held(), seen[-1], strict=True)))
+
+
+def have_both_installers(server: RunningServer, packages: Packages) -> None:
+    """Deploy two packages at the same time for sure: the installers that are kept are there from then on."""
+    server.deployed(packages.make("installers", "1", "Process('1')"))
+    (nursery,) = children(server.process.pid)
+    (installer,) = children(nursery) - {server.ask("installers").json()["process"]}
+    first, second = (versioned(packages, f"installers_{number}", "1") for number in (1, 2))
+    os.kill(installer, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.deployed, first)
+        until(lambda: any(one["state"] == "installing" for one in server.manage("GET", "/deployments").json()))
+        server.deployed(second)
+        os.kill(installer, signal.SIGCONT)
+        waiting.result()
 
 
 def test_a_shadow_that_gives_the_same_tensors_is_the_same(server: RunningServer, packages: Packages) -> None:

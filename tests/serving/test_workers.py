@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from serving.servers import Packages, RunningServer, Start
-from waiting import alive, descendants, until
+from waiting import alive, children, descendants, until
 from wheels import write_installed_wheel, write_wheel
 
 from tg.common.delivery.serving.children import Nurseries
@@ -289,8 +289,7 @@ def test_a_version_whose_requirements_conflict_has_an_environment_of_its_own(
 
 def _nursery(server: RunningServer) -> int:
     """The process that the server itself has started."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text("ascii").split()
-    (nursery,) = map(int, children)
+    (nursery,) = children(server.process.pid)
     return nursery
 
 

@@ -130,7 +130,7 @@ class _Call:
         self._names_requests = _request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name, wanted = scope["path_params"]["name"], scope["path_params"].get("version")
+        name, version = scope["path_params"]["name"], scope["path_params"].get("version")
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         request_id = given.decode("latin-1")[:128] if given else self._names_requests()
@@ -143,13 +143,13 @@ class _Call:
             limits = self._settings
             body = await body_of(headers, receive, limit=limits.body_bytes, seconds=limits.body_seconds)
             request = Request(self._kind, body, self._facts(headers, request_id))
-            wanted = wanted or headers.get(b"x-tg-version", b"").decode("latin-1") or None
-            version, served = self._gateway.served(name, wanted, headers.get(b"x-tg-key", b"").decode("latin-1"))
+            version = version or headers.get(b"x-tg-version", b"").decode("latin-1") or None
+            key = headers.get(b"x-tg-key", b"").decode("latin-1")
+            version, served = self._gateway.served(name, version, key)
             named.append((b"x-tg-version", version.encode("latin-1")))
-            wanted = version
             frame = await self._gateway.answer(name, version, served, request, left=receive)
         except ClientLeft:
-            return self._note(name, wanted, request_id, 499, started)
+            return self._note(name, version, request_id, 499, started)
         except (Refused, BadBody, NotServed, Overloaded, TookTooLong, WorkerEnded) as error:
             status = _status_of(error)
             if status == 401:
@@ -157,21 +157,21 @@ class _Call:
             elif status == 503:
                 named.append((b"retry-after", b"1"))
             if status >= 500:
-                facts = {"model": name, "version": wanted or "", "request_id": request_id, "status": status}
+                facts = {"model": name, "version": version or "", "request_id": request_id, "status": status}
                 _LOGGER.warning(str(error), extra={"facts": facts})
             await send_bytes(send, status, json.dumps({"error": str(error)}).encode(), named)
-            return self._note(name, wanted, request_id, status, started)
+            return self._note(name, version, request_id, status, started)
         except Exception:  # a defect of the server; the framework's own answer would be no JSON
             _LOGGER.exception("unexpected", extra={"facts": {"model": name, "request_id": request_id}})
             told = {"error": f"the server has failed; its log tells more about {request_id}"}
             await send_bytes(send, 500, json.dumps(told).encode(), named)
-            return self._note(name, wanted, request_id, 500, started)
+            return self._note(name, version, request_id, 500, started)
         binary = bool(frame.facts)
         if binary:
             named.append((HEADER_LENGTH.encode(), str(frame.known()["json_size"]).encode()))
         encoding = encoding_for(headers.get(b"accept-encoding"))
         await send_bytes(send, frame.status, frame.body, named, binary=binary, encoding=encoding)
-        self._note(name, wanted, request_id, frame.status, started)
+        self._note(name, version, request_id, frame.status, started)
 
     def _note(self, name: str, version: str | None, request_id: str, status: int, started: float) -> None:
         """A line for a request: for each where that is wanted, otherwise for what the server or a job has failed at."""

@@ -55,9 +55,8 @@ class Installers:
                         told = f"installing it has failed: {error}"
                         raise FailedToStart(told, log=error.stderr, kind="WorkerEnded") from error
                     continue  # it may have ended before it was asked; a new one does it, or tells why not
-                installer.is_spent = bool(
-                    facts["python"]
-                )  # what has built an environment may have left something running
+                # What has built an environment may have left something running.
+                installer.is_spent = bool(facts["python"])
                 return facts
 
     def remove(self, folder: Path) -> None:
