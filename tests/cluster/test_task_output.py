@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
+from tg.common.delivery.cluster import task_output
 from tg.common.delivery.cluster.task_output import TaskOutput, said
 
 
-@pytest.fixture
-def many_turns() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+class Hesitating(dict[str, TaskOutput]):
+    """Lets other threads go on between what is looked up and what is done about it."""
+
+    def get(self, name: str, default: TaskOutput | None = None) -> TaskOutput | None:  # type: ignore[override]
+        found = super().get(name, default)
+        time.sleep(0.001)
+        return found
 
 
-def test_tasks_of_one_name_begin_and_end_at_once(many_turns: None) -> None:
+def test_tasks_of_one_name_begin_and_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_output, "_running", Hesitating())
+
     def enter_and_leave(_: int) -> None:
         with TaskOutput("one"):
             pass
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(enter_and_leave, range(20_000)))
+        list(threads.map(enter_and_leave, range(100)))
     assert said("one", 0) == ""
 
 
@@ -38,3 +45,41 @@ def test_the_end_of_one_task_does_not_end_what_is_known_of_another() -> None:
         second.add("heard")
         assert said("one", 0) == "heard"
     assert said("one", 0) == ""
+
+
+@contextmanager
+def the_stream_of_a_worker() -> Iterator[io.TextIOWrapper]:
+    """The standard output, in the test itself: pytest puts its own there after the fixtures."""
+    before = sys.stdout
+    sys.stdout = stream = io.TextIOWrapper(io.BytesIO(), "latin-1", "backslashreplace", line_buffering=True)
+    try:
+        yield stream
+    finally:
+        sys.stdout = before
+
+
+def test_a_task_sees_the_stream_of_its_worker() -> None:
+    with the_stream_of_a_worker() as stream, TaskOutput("one"):
+        seen = (sys.stdout.encoding, sys.stdout.errors, sys.stdout.closed, sys.stdout.line_buffering, sys.stdout.buffer)
+    assert seen == ("latin-1", "backslashreplace", False, True, stream.buffer)
+
+
+def test_lines_are_heard_however_they_are_written() -> None:
+    with the_stream_of_a_worker() as stream:
+        with TaskOutput("one") as output:
+            sys.stdout.writelines(["a\n", "b\n"])
+            print("c", flush=True)
+        sys.stdout.writelines(["of the ", "worker\n"])
+    assert "".join(text for _, text in output.logs) == "a\nb\nc\n"
+    assert stream.buffer.getvalue() == b"of the worker\n"  # type: ignore[attr-defined]
+
+
+def test_nothing_is_told_of_a_stream_that_the_worker_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with the_stream_of_a_worker() as stream:
+        with TaskOutput("one"):
+            pass
+        stream.close()
+    gc.collect()
+    assert told == []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO, cast
 
 from ...logger import LineFormatter, program_has_handlers
 
@@ -79,8 +78,12 @@ def said(name: str, position: int) -> str:
 _running: dict[str, TaskOutput] = {}
 
 
-class _Stream(io.TextIOBase):
-    """Stands before a standard stream."""
+class _Stream:
+    """Stands before a standard stream, and is it in all but what is written.
+
+    No `io.TextIOBase`: that has an `encoding` and a `closed` of its own before those of the stream, and a finalizer that flushes
+    it, which from Python 3.13 on is told on the worker's output where the stream was closed before.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -92,17 +95,9 @@ class _Stream(io.TextIOBase):
             return len(text)
         return self._stream.write(text)
 
-    def writable(self) -> bool:
-        return True
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
+    def writelines(self, lines: Iterable[str], /) -> None:
+        for line in lines:
+            self.write(line)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -130,9 +125,9 @@ def _install() -> None:
     """Stand before the standard streams of the moment: the worker, or a job, may have put others there."""
     with _installing:
         if type(sys.stdout) is not _Stream and sys.stdout is not None:
-            sys.stdout = _Stream(sys.stdout)
+            sys.stdout = cast(TextIO, _Stream(sys.stdout))
         if type(sys.stderr) is not _Stream and sys.stderr is not None:
-            sys.stderr = _Stream(sys.stderr)
+            sys.stderr = cast(TextIO, _Stream(sys.stderr))
         logger = logging.getLogger("tg")
         if not any(type(one) is _Listener for one in logger.filters):
             logger.addFilter(_Listener())
