@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,11 @@ settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
 
 _images = machine.ImagesOfTests(Path(tempfile.gettempdir()) / f"tg-tests-{os.getuid()}.lock")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C means what it does in a terminal: a shell starts what is to go on in its background with SIGINT ignored, and so all of its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart() -> None:
