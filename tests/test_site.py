@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from browsers import OVERFLOW
+from browsers import OVERFLOW, with_one_python
 from playwright.sync_api import Browser, Page, TimeoutError
 from projects import REPOSITORY
 from waiting import until
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="the site is the same on every Python: this is told on 3.11"
-)
+pytestmark = with_one_python
 LOOKED_AT = [
     "index",
     "delivery",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from browsers import listen, with_one_python
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from serving.protocol_server import ServedJobs, serving
 
 from tg.common.delivery.serving.access import Access, Role
@@ -118,25 +119,22 @@ def test_the_failures_that_can_come_are_described(server: ServedJobs) -> None:
     assert {"error", "problems"} == set(invalid.json())
 
 
-def test_the_page_shows_it_and_asks_a_job(server: ServedJobs) -> None:
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(request.url))
-        page.goto(f"{server.address}/docs")
-        operation = page.locator("#operations-cage-cage")
-        operation.get_by_text("/cage").first.click()
-        operation.get_by_role("button", name="Try it out").click()
-        operation.locator("textarea").fill('{"cat": {"kind": "cat", "lives": 3}}')
-        operation.get_by_role("button", name="Execute").click()
-        expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
-        expect(operation.locator(".live-responses-table")).to_contain_text("x-tg-version: 1.0.0")
-        browser.close()
-    assert complaints == []
+@with_one_python
+def test_the_page_shows_it_and_asks_a_job(server: ServedJobs, browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    complaints, lost = listen(page), []
+    page.on("requestfailed", lambda request: lost.append(request.url))
+    page.goto(f"{server.address}/docs")
+    operation = page.locator("#operations-cage-cage")
+    operation.get_by_text("/cage").first.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.locator("textarea").fill('{"cat": {"kind": "cat", "lives": 3}}')
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    expect(operation.locator(".live-responses-table")).to_contain_text("x-tg-version: 1.0.0")
+    page.close()
+    assert (complaints, lost) == ([], [])
 
 
 def test_with_tokens_the_description_says_so_and_models_are_shown_to_those_who_have_one(tmp_path: Path) -> None:
