@@ -38,7 +38,7 @@ test-torch: .venv-torch/.ready ## The tests with tensors in the payload, in an e
 
 .PHONY: soak
 soak: .venv/.ready ## The long versions of the tests that break things: kills, crowds, alterations, full disks, hostile jobs; minutes
-	TG_SOAK=1 .venv/bin/python -m pytest tests/faults -n 2
+	TG_SOAK=1 .venv/bin/python -m pytest tests/faults -n 2 --timeout 0
 
 .PHONY: services
 services: ## Start the engine, the ssh server and the registries that tests need, find a browser, and install them as root on Debian; tests do it themselves

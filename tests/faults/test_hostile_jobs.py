@@ -152,7 +152,8 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 if os.fork() == 0:
     os.setsid()
-print("ready", flush=True)
+else:
+    print("ready", flush=True)
 while True:
     time.sleep(1)
 """

@@ -300,7 +300,7 @@ def test_a_handler_that_raises_stops_neither_the_output_nor_the_worker(
     handler = Telling(error)
     logging.getLogger("mine").addHandler(handler)
     try:
-        job.log_later("mine", 0.2)  # which nobody but the thread takes in
+        job.log_later("mine", 1)  # which nobody but the thread takes in
         told.wait()
     finally:
         logging.getLogger("mine").removeHandler(handler)

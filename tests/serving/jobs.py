@@ -42,14 +42,18 @@ class Waiting(Versioned):
 class Slow(Versioned):
     """Takes its time to warm up."""
 
+    def __init__(self, version: str, seconds: float = 1.0) -> None:
+        super().__init__(version)
+        self.seconds = seconds
+
     def warm_up(self) -> None:
-        time.sleep(1)
+        time.sleep(self.seconds)
 
 
 class Process(Versioned):
     """Says in which process it is, and ends it in any way that is wanted."""
 
-    def run(self, end: str = "", seconds: float = 0.0) -> dict[str, int]:
+    def run(self, end: str = "", seconds: float = 0.0) -> dict[str, Any]:
         if seconds:
             print("at work", flush=True)
             time.sleep(seconds)
@@ -65,7 +69,7 @@ class Process(Versioned):
             ctypes.string_at(0)
         if end == "kill":
             os.kill(os.getpid(), 9)
-        return {"process": os.getpid(), "parent": os.getppid()}
+        return {"version": self.version, "process": os.getpid(), "parent": os.getppid()}
 
 
 class Dying:
@@ -77,7 +81,7 @@ class Dying:
     def warm_up(self) -> None:
         with open(self.starts, "a") as file:
             print(time.monotonic(), file=file)
-        threading.Timer(0.3, os._exit, [1]).start()
+        threading.Timer(1, os._exit, [1]).start()
 
     def run(self) -> None:
         pass
@@ -192,7 +196,7 @@ class Meeting:
     """Two that are asked at once wait for each other."""
 
     def run(self) -> str:
-        barrier.wait(timeout=0.9)
+        barrier.wait(timeout=1.9)
         return "met"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,14 @@ class RunningServer:
     def states(self, name: str) -> dict[str, str]:
         """The states of its versions."""
         return {one["version"]: one["state"] for one in self.name(name).get("versions", ())}
+
+    def stored(self, name: str) -> set[str]:
+        """The modules of a name in its store, those that are being removed as well."""
+        found: set[str] = set()
+        for folder in (self.folder / "store").iterdir():
+            with suppress(FileNotFoundError, NotADirectoryError):  # it has been removed meanwhile; it is a lock
+                found.update(entry for entry in os.listdir(folder) if entry.startswith(f"{name}__"))
+        return found
 
     def processes(self) -> set[Process]:
         """What it has started, and what that has started, at this moment."""

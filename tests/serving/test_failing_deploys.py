@@ -197,4 +197,4 @@ def test_deploys_that_go_wrong_do_not_pile_up(start: Start, packages: Packages) 
     for version in ("2", "3", "4", "5"):
         assert server.deploy(packages.make("piling", version, f"Failing({version!r}, 'warm_up')")).status_code == 422
     assert server.states("piling") == {"1": "ready", "4": "failed", "5": "failed"}
-    until(lambda: len(list((server.folder / "store").glob("*/piling__*"))) == 3)
+    until(lambda: server.stored("piling") == {"piling__1", "piling__4", "piling__5"})

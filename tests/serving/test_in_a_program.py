@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from serving.servers import Packages
 
 
@@ -64,3 +66,51 @@ def test_a_server_in_a_loop_of_ones_own_leaves_it_as_if_it_had_not_been(packages
         """
     )
     assert printed == "True set()\n"
+
+
+def test_a_server_that_ends_ends_what_it_was_about_to_unload_as_well(packages: Packages, tmp_path: Path) -> None:
+    files = [str(packages.make("pushed_out", version, "Noting()")) for version in "123"]
+    begun = tmp_path / "begun"
+    printed = packages.project.run(
+        f"""
+        import asyncio, logging, requests
+        from pathlib import Path
+        from tg.common.delivery.serving.client import ServerClient
+        from tg.common.delivery.serving.server import Server
+        from tg.common.delivery.serving.settings import ServerSettings
+
+        addresses = {{}}
+        class Listening(logging.Handler):
+            def emit(self, record):
+                addresses.update(getattr(record, "facts", {{}}))
+
+        logging.getLogger("tg.server").addHandler(Listening())
+        logging.getLogger("tg.server").setLevel(logging.INFO)
+
+        def ask():
+            given = {{"file": {str(begun)!r}, "value": 1, "seconds": 60}}
+            return requests.post(f"http://{{addresses['requests']}}/pushed_out", json=given).ok
+
+        async def main():
+            server = Server(ServerSettings(port=0, management_port=0, preload=(), stop_seconds=0.5))
+            serving = asyncio.create_task(server.serve())
+            while "management" not in addresses:
+                await asyncio.sleep(0.01)
+            client = ServerClient(addresses["management"])
+            first, *others = {files}
+            await asyncio.to_thread(client.deploy, Path(first))
+            asking = asyncio.create_task(asyncio.to_thread(ask))
+            while not Path({str(begun)!r}).exists():
+                await asyncio.sleep(0.01)
+            for other in others:
+                await asyncio.to_thread(client.deploy, Path(other))
+            versions = (await asyncio.to_thread(client.status))["names"]["pushed_out"]["versions"]
+            print(*sorted(one["state"] for one in versions))
+            server.stop()
+            await serving
+            print(await asking, asyncio.all_tasks() - {{asyncio.current_task()}})
+
+        asyncio.run(main())
+        """
+    )
+    assert printed.splitlines() == ["draining ready ready", "False set()"]

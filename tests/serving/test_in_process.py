@@ -19,7 +19,7 @@ def inside(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A server that loads versions into its own process."""
     folder = tmp_path_factory.mktemp("inside") / "state"
     started = RunningServer(
-        folder, packages.project.home, in_process=True, workers=2, request_seconds=1, loading_seconds=3, keep=1
+        folder, packages.project.home, in_process=True, workers=2, request_seconds=2, loading_seconds=3, keep=1
     )
     yield started.wait_until_ready()
     assert started.stop() == 0
@@ -89,11 +89,11 @@ def test_a_request_over_the_time_limit_is_given_up_and_others_are_answered(
 
 
 def test_a_thread_that_was_given_up_begins_with_nothing_more(start: Start, packages: Packages, tmp_path: Path) -> None:
-    inside = start(in_process=True, request_seconds=1)
+    inside = start(in_process=True, request_seconds=3)
     inside.deployed(packages.make("given_up", "1", "Noting()"))
     notes = tmp_path / "notes"
     with ThreadPoolExecutor(2) as pool:
-        stuck = pool.submit(inside.ask, "given_up", {"file": str(notes), "value": 1, "seconds": 4})
+        stuck = pool.submit(inside.ask, "given_up", {"file": str(notes), "value": 1, "seconds": 6})
         until(lambda: notes.exists() and notes.read_text() == "begun 1\n")
         behind = pool.submit(inside.ask, "given_up", {"file": str(notes), "value": 2})
         assert (stuck.result().status_code, behind.result().status_code) == (504, 502)

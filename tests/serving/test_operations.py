@@ -84,10 +84,7 @@ def test_versions_that_are_gone_are_gone_from_the_metrics(start: Start, packages
     assert ("tg_requests_total", "2") in left
     assert {metric for metric, version in left if version == "2"} & {"tg_memory_bytes", "tg_workers"} == set()
 
-    def stored() -> set[str]:
-        return {folder.name for folder in (server.folder / "store").glob("*/going__*")}
-
-    until(lambda: stored() == {"going__2", "going__3", "going__4"})  # another program removes files
+    until(lambda: server.stored("going") == {"going__2", "going__3", "going__4"})  # another program removes files
 
 
 def test_the_log_is_json_and_names_the_request_in_the_worker_s_lines_as_well(
@@ -127,7 +124,7 @@ def test_every_error_of_the_management_is_json(server: RunningServer) -> None:
 def test_a_server_is_ready_while_it_takes_a_version_in(server: RunningServer, packages: Packages) -> None:
     server.deployed(packages.make("warming", "1", "Versioned('1')"))
     with ThreadPoolExecutor(1) as pool:
-        deploying = pool.submit(server.deployed, packages.make("warming", "2", "Slow('2')"))
+        deploying = pool.submit(server.deployed, packages.make("warming", "2", "Slow('2', 3)"))
         until(lambda: server.states("warming").get("2") == "warming")
         assert server.manage("GET", "/health/ready").status_code == 200
         assert deploying.result()["state"] == "ready"
@@ -156,7 +153,7 @@ def test_a_graceful_stop_answers_what_is_under_way(start: Start, packages: Packa
     server.deployed(packages.make("stopped", "1", "Versioned('1')"))
     server.ask("stopped", {"seconds": 0.3})  # so it is known to take long, and gets no request ahead
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(server.ask, "stopped", {"value": number, "seconds": 0.3}) for number in range(4)]
+        asked = [pool.submit(server.ask, "stopped", {"value": number, "seconds": 1.0}) for number in range(4)]
         until(lambda: value(samples_of(server), "tg_waiting_requests", name="stopped", version="1") == 3)
         assert server.stop() == 0
         assert [one.result().json()["value"] for one in asked] == [0, 1, 2, 3]

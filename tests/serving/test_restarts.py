@@ -123,7 +123,7 @@ def test_kills_at_any_moment_of_deploys_leave_a_server_that_serves(start: Start,
 
 def test_the_server_says_when_it_is_ready_and_lives_before(start: Start, packages: Packages) -> None:
     server = start()
-    server.deployed(packages.make("slow_start", "1", "Slow('1')"))
+    server.deployed(packages.make("slow_start", "1", "Slow('1', 3)"))
     server.kill()
     again = start(folder=server.folder, ready=False)
     for address in (again.requests + "/v2", again.management):

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 from serving.servers import Packages, RunningServer, Start
-from waiting import alive, children, until
+from waiting import children, is_running, until
 
 from tg.common.delivery.serving.traffic import Traffic
 
@@ -123,15 +123,14 @@ def test_rollback_is_one_step_and_takes_no_loading(server: RunningServer, packag
 def test_a_version_that_is_pushed_out_is_unloaded_and_can_be_loaded_again(
     server: RunningServer, packages: Packages
 ) -> None:
-    before = server.processes()
-    server.deployed(versioned(packages, "pushed", "1"))
-    worker = server.processes() - before
+    server.deployed(packages.make("pushed", "1", "Process('1')"))
+    worker = server.ask("pushed").json()["process"]
     server.deployed(versioned(packages, "pushed", "2"))
     assert server.states("pushed") == {"1": "ready", "2": "ready"}
-    assert alive(worker) == worker
+    assert is_running(worker)
     server.deployed(versioned(packages, "pushed", "3"))
     until(lambda: server.states("pushed") == {"1": "unloaded", "2": "ready", "3": "ready"})
-    assert alive(worker) == set()
+    assert not is_running(worker)
     gone = server.ask("pushed", version="1")
     assert gone.status_code == 404
     assert "version 1 of pushed is not ready; these are: 2, 3" in gone.json()["error"]

@@ -196,7 +196,7 @@ class _Nursery:
         try:
             socket.send_fds(self._control, [json.dumps(command).encode()], descriptors)
         except (OSError, ValueError) as error:
-            self._lost()
+            self.let_go()
             raise WorkerEnded(
                 "the process that starts workers has ended. Try again.", exit_code=None, stderr=""
             ) from error
@@ -210,7 +210,7 @@ class _Nursery:
             except OSError:
                 text = b""
             if not text:
-                return self._lost()
+                return self.let_go()
             self._take_in(json.loads(text))
 
     def _take_in(self, told: Mapping[str, Any]) -> None:
@@ -252,7 +252,6 @@ class _Nursery:
         for child in self._children.values():
             if not child.ended.done():
                 child.ended.set_result(None)
-        self._process.poll()
 
 
 def _support_for(python: str) -> str:

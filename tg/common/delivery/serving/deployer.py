@@ -87,6 +87,7 @@ class Deployer:
         self._nurseries = nurseries
         self._installers = Installers(nurseries, settings, self._teller(None))
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._draining: set[Pool] = set()
         self._locks: dict[str, asyncio.Lock] = {}
         self._saving = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -254,10 +255,9 @@ class Deployer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        pools, self._pools = self._pools, {}
-        await asyncio.gather(
-            self._installers.close(), *(pool.drain(self._settings.stop_seconds) for pool in pools.values())
-        )
+        pools = [*self._pools.values(), *self._draining]
+        self._pools = {}
+        await asyncio.gather(self._installers.close(), *(pool.drain(self._settings.stop_seconds) for pool in pools))
 
     async def _install(self, file: Path, deployment: Deployment) -> Mapping[str, Any]:
         facts = await self._installers.install(file, self._teller(deployment))
@@ -395,11 +395,14 @@ class Deployer:
         for version in [version for other, version in self._pools if other == name and version not in kept]:
             record = self._registry.names[name].versions[version]
             record.state = State.DRAINING
-            self._keep(self._unload(name, record, self._pools.pop((name, version))))
+            pool = self._pools.pop((name, version))
+            self._draining.add(pool)
+            self._keep(self._unload(name, record, pool))
 
     async def _unload(self, name: str, record: Version, pool: Pool) -> None:
         """Let a pool that gets no requests any more finish, and end it."""
         await pool.drain(self._settings.waiting_seconds + self._settings.request_seconds)
+        self._draining.discard(pool)
         async with self._lock_of(name):
             if (name, record.version) not in self._pools and record.state is State.DRAINING:
                 record.state = State.UNLOADED

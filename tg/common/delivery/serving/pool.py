@@ -122,22 +122,22 @@ class Pool:
         await self.close()
 
     async def close(self) -> None:
-        """End its workers; what waits is told."""
+        """End its workers; what waits is told. Whoever is cancelled meanwhile leaves the rest to the next who calls this."""
         self._closed = True
         for task in self._tasks:
             task.cancel()
         while self._waiting:
             _raise(self._waiting.popleft().answer, Overloaded("the version was unloaded"))
-        replicas, self._replicas = self._replicas, []
-        for replica in replicas:
+        for replica in self._replicas:
             replica.end()
-        if replicas:
-            _, left = await asyncio.wait([replica.gone for replica in replicas], timeout=_END_SECONDS)
-            for replica in replicas:
+        if self._replicas:
+            _, left = await asyncio.wait([replica.gone for replica in self._replicas], timeout=_END_SECONDS)
+            for replica in self._replicas:
                 if replica.gone in left:  # stuck in a call, so that it does not see its socket closed
                     replica.kill()
             if left:
                 await asyncio.wait(left)
+        self._replicas.clear()
 
     def _free(self) -> AnyReplica | None:
         best: AnyReplica | None = None
