@@ -105,7 +105,7 @@ def test_the_server_forwards_a_unix_socket(ssh_server: SshServer, answering_sock
             assert forwarding.poll() is None, f"ssh ended with {forwarding.returncode}"
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
                 caller.settimeout(60)
-                caller.connect(str(local))
+                until(lambda: caller.connect_ex(str(local)) == 0)  # the file is there a moment before it is listened at
                 assert caller.recv(16) == b"here"
         finally:
             forwarding.terminate()

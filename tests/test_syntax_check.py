@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
@@ -69,13 +70,14 @@ def test_without_an_executable_this_one_does_the_work(
 
 
 def test_a_check_that_nobody_waits_for_leaves_no_process_and_no_open_file(modules: dict[str, bytes]) -> None:
+    gc.collect()  # what other tests have left is closed now
     files = len(os.listdir("/proc/self/fd"))
     with SyntaxCheck(list(modules)) as check:
         assert check._child is not None
         child = check._child._pid
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(os.listdir("/proc/self/fd")) <= files
 
 
 def test_a_file_that_vanishes_meanwhile_is_judged_by_what_was_read(modules: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import TG, Command, environment_of
+from waiting import until
 
 
 def test_a_run_shows_its_lines_and_then_its_result(tg: Command, tmp_path: Path) -> None:
@@ -47,6 +48,7 @@ def test_a_detached_run_is_found_by_its_id_and_cancelled(tg: Command, tmp_path: 
     assert f"tg logs {run}" in started.stderr
     (listed,) = json.loads(tg("runs", "--json", **home).stdout)
     assert (listed["id"], listed["state"]) == (run, "running")
+    until(lambda: "INFO: Loading job" in (tmp_path / "home/runs" / run / "log").read_text("utf-8"))
     assert tg("cancel", run, **home).stdout == f"{run}: cancelled\n"
     assert tg("logs", **home).stdout == tg("logs", run, **home).stdout
     assert "INFO: Loading job" in tg("logs", **home).stdout

@@ -82,6 +82,7 @@ def test_every_item_has_one_result_while_workers_are_killed_and_nodes_come_and_g
                 until(lambda: len(workers()) == 3)
             elif to_come[0] == "it is removed":
                 nodes.remove("second")
+                until(lambda: len(workers()) == 2)
                 nodes.add("third", nanny=False)
                 until(lambda: len(workers()) == 3)
             elif str(nodes.home("second" if to_come[0] == "it works" else "third")) not in homes:

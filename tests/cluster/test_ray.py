@@ -68,7 +68,7 @@ def test_the_command_runs_it_there(nodes: RayNodes, cluster_project: Project) ->
         command, cwd=cluster_project.folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["result"] == 2
+    assert json.loads(done.stdout[done.stdout.index("{") :])["result"] == 2  # Ray may have said something before
     assert "INFO: item 1" in done.stderr
 
 
@@ -190,6 +190,7 @@ def test_short_tasks_of_a_map_that_is_left_come_to_their_end(
     monkeypatch.setattr(ray, "cancel", lambda reference, **options: cancelled.append(reference))
     with on_ray.map(package, range(1000), batch_size=1) as run:
         assert next(run.results()) == 0
+        run._fill()  # this thread may have been held up until nearly all of the first had ended
         assert len(run._under_way) > 3
     assert run.state == "cancelled"
     assert cancelled == []

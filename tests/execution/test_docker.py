@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from extensions import extension
 from projects import REPOSITORY, Project
@@ -301,10 +302,32 @@ def test_more_memory_than_it_may_take_is_told(deliver: Deliver) -> None:
         run.remove()
 
 
+def test_that_memory_ran_out_is_told_by_an_engine_that_notes_it_after_the_end(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = docker.APIClient.inspect_container
+    ends: list[bool] = []
+
+    def inspected(api: docker.APIClient, container: str) -> Any:
+        found = original(api, container)
+        if found["State"]["Status"] == "exited":
+            ends.append(found["State"]["OOMKilled"])
+            found["State"]["OOMKilled"] = len(ends) > 2
+        return found
+
+    monkeypatch.setattr(docker.APIClient, "inspect_container", inspected)
+    with DockerExecutor(memory="64m") as executor:
+        run = executor.start(deliver("held = [bytearray(1 << 20) for _ in range(500)]\nreturn len(held)"))
+        with pytest.raises(OutOfMemory, match="memory 64m"):
+            run.result()
+        assert len(ends) == 3
+        run.remove()
+
+
 def test_more_time_than_it_may_take_is_told(deliver: Deliver) -> None:
-    with DockerExecutor(time_seconds=2) as executor:
+    with DockerExecutor(time_seconds=5) as executor:
         run = executor.start(deliver("import time\ntime.sleep(600)"))
-        with pytest.raises(TimeLimitReached, match=r"(?s)time 2 s.*sleep\(600\)"):
+        with pytest.raises(TimeLimitReached, match=r"(?s)time 5 s.*sleep\(600\)"):
             run.result()
         run.remove()
 

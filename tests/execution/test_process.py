@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -297,18 +298,18 @@ def test_processors_are_limited(deliver: Deliver) -> None:
 
 
 def test_more_time_than_it_may_take_is_told(deliver: Deliver) -> None:
-    run = ProcessExecutor(time_seconds=1).start(
+    run = ProcessExecutor(time_seconds=3).start(
         deliver("import time\ntry:\n    time.sleep(600)\nexcept Exception:\n    pass")
     )
-    with pytest.raises(TimeLimitReached, match=r"(?s)time 1 s.*sleep\(600\)") as raised:
+    with pytest.raises(TimeLimitReached, match=r"(?s)time 3 s.*sleep\(600\)") as raised:
         run.result()
     assert raised.value.exit_code == 124
 
 
 def test_more_time_than_it_may_take_is_told_of_code_that_is_stuck_too(deliver: Deliver) -> None:
     body = "import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\ntime.sleep(600)"
-    run = ProcessExecutor(time_seconds=0.5).start(deliver(body))
-    with pytest.raises(TimeLimitReached, match=r"(?s)time 0\.5 s.*job\.py\", line 5 in run"):
+    run = ProcessExecutor(time_seconds=3).start(deliver(body))
+    with pytest.raises(TimeLimitReached, match=r"(?s)time 3 s.*job\.py\", line 5 in run"):
         run.result()
 
 
@@ -473,6 +474,7 @@ def test_a_run_that_somebody_else_removes_is_not_found(deliver: Deliver) -> None
 def test_what_has_ended_leaves_no_zombie_and_no_descriptor(deliver: Deliver) -> None:
     package = deliver("return 1")
     ProcessExecutor().start(package).wait()
+    gc.collect()  # what other tests have left is closed now
     before = len(os.listdir("/proc/self/fd"))
     runs = [ProcessExecutor().start(package) for _ in range(4)]
     for run in runs:
@@ -481,7 +483,7 @@ def test_what_has_ended_leaves_no_zombie_and_no_descriptor(deliver: Deliver) -> 
         while Path(f"/proc/{pid}").exists():  # the shell ends right after it has written the status
             assert run._child is not None
             run._child.reap()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_what_is_written_of_a_run_is_plain(deliver: Deliver, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,8 @@ def test_a_change_of_the_code_moves_one_layer_and_versions_lie_beside_each_other
 def test_only_what_the_engine_lacks_is_sent_and_all_of_it_where_that_was_too_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    packaging = example("3.0.0", "sent_job")
+    version = f"3.0.{time.time_ns()}"  # an engine that a run of the tests was killed on may still have that one's
+    packaging = example(version, "sent_job")
     image = silent(packaging).compose(packaging.package_location)
     sent: list[int] = []
     with Engine() as engine:
@@ -147,12 +149,12 @@ def test_only_what_the_engine_lacks_is_sent_and_all_of_it_where_that_was_too_lit
         assert sent == [len(image.layers) - 1]
         engine.load(image)  # it is there: nothing is sent
         assert len(sent) == 1
-        docker("rmi", "sent_job:3.0.0")
+        docker("rmi", f"sent_job:{version}")
         # An engine that claims to have more than it has: the archive lacks a layer, and the whole follows.
         monkeypatch.setattr(engine, "_known_layers", lambda image: [layer.diff_id for layer in image.layers])
         engine.load(image)
         assert sent[1:] == [len(image.layers), 0]
-    assert "SUCCESS" in docker("run", "--rm", "sent_job:3.0.0")
+    assert "SUCCESS" in docker("run", "--rm", f"sent_job:{version}")
 
 
 @pytest.mark.usefixtures("image_cache")

@@ -75,8 +75,8 @@ def giving_up(wanted: Callable[[], bool] | None) -> Iterator[None]:
         yield
         return
     thread = threading.get_ident()
-    _watch.add(thread, wanted)
     try:
+        _watch.add(thread, wanted)  # from then on it can be raised
         yield
     finally:
         with suppress(GivenUp):  # what was to be given up is done

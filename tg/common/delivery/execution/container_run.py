@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import tarfile
 import tempfile
 import time
@@ -35,6 +36,7 @@ _CANCELLED = "-cancelled"
 _STARTING_SECONDS = 600
 """After which a container that was made and not started belongs to nobody: sending its inputs can take a while."""
 _STOP_SECONDS = 10
+_OUT_OF_MEMORY_SECONDS = 1
 _CHUNK_BYTES = 1024 * 1024
 
 Answer = TypeVar("Answer")
@@ -246,8 +248,24 @@ class ContainerRun:
     def _inspected(self) -> dict[str, Any]:
         found: dict[str, Any] = self._again(lambda engine: engine.api.inspect_container(self.id))
         if found["State"]["Status"] in ("exited", "dead"):
+            # That memory ran out is another event than the end: an engine that is busy may note it later.
+            until = time.monotonic() + _OUT_OF_MEMORY_SECONDS
+            with contextlib.suppress(RunNotFound):  # removed just now
+                while self._may_be_out_of_memory(found) and time.monotonic() < until:
+                    time.sleep(0.05)
+                    found = self._again(lambda engine: engine.api.inspect_container(self.id))
             self._ended = found
         return found
+
+    def _may_be_out_of_memory(self, found: Mapping[str, Any]) -> bool:
+        """Whether the kernel has killed it, by what is known so far, and may have done so for want of memory."""
+        state = found["State"]
+        return (
+            state["ExitCode"] == 128 + signal.SIGKILL
+            and not state.get("OOMKilled")
+            and "memory" in self._labels.limits
+            and not found["Name"].endswith(_CANCELLED)
+        )
 
     def _again(self, ask: Callable[[Engine], Answer]) -> Answer:
         """Ask, on a new connection if the old one is lost."""
