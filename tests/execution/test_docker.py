@@ -320,7 +320,7 @@ def test_that_memory_ran_out_is_told_by_an_engine_that_notes_it_after_the_end(
         run = executor.start(deliver("held = [bytearray(1 << 20) for _ in range(500)]\nreturn len(held)"))
         with pytest.raises(OutOfMemory, match="memory 64m"):
             run.result()
-        assert len(ends) == 3
+        assert len(ends) > 2
         run.remove()
 
 
