@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,8 +45,11 @@ def descendants(ancestor: int) -> set[Process]:
 
 def children(parent: int) -> set[int]:
     """The processes that one has itself started, from any of its threads."""
-    files = Path(f"/proc/{parent}/task").glob("*/children")
-    return {int(child) for file in files for child in file.read_text("ascii").split()}
+    found: set[int] = set()
+    for thread in os.listdir(f"/proc/{parent}/task"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.update(map(int, Path(f"/proc/{parent}/task/{thread}/children").read_text("ascii").split()))
+    return found
 
 
 def alive(processes: set[Process]) -> set[Process]:

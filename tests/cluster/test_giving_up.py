@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from typing import Any
 
+import pytest
 from projects import REPOSITORY
+
+from tg.common.delivery.cluster import giving_up as module
+from tg.common.delivery.cluster.giving_up import GivenUp, giving_up
 
 _PROGRAM = """
 import sys, threading, time
@@ -48,3 +54,16 @@ def test_a_thread_gives_up_and_goes_on_with_the_next_task_traced_or_not() -> Non
             timeout=120,  # what hangs, hangs for good
         )
         assert done.stdout.split() == ["given", "up"] * 3 + ["swallowed", "done"], done.stderr
+
+
+def test_a_thread_that_is_told_as_soon_as_it_is_watched_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = module._watch.add
+
+    def add_and_tell(*given: Any) -> None:
+        add(*given)
+        raise GivenUp
+
+    monkeypatch.setattr(module._watch, "add", add_and_tell)
+    with pytest.raises(GivenUp), giving_up(lambda: True):
+        pass
+    assert threading.get_ident() not in module._watch._asked

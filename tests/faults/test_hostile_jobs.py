@@ -152,7 +152,6 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 if os.fork() == 0:
     os.setsid()
-else:
     print("ready", flush=True)
 while True:
     time.sleep(1)

@@ -267,6 +267,20 @@ def test_a_nursery_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, monke
     asyncio.run(asyncio.wait_for(open_and_leave(), 20))
 
 
+def test_a_nursery_that_has_died_is_waited_for() -> None:
+    async def open_and_kill() -> None:
+        before = children(os.getpid())
+        nurseries = Nurseries([])
+        await nurseries.open()
+        (nursery,) = children(os.getpid()) - before
+        os.kill(nursery, signal.SIGKILL)
+        while Path(f"/proc/{nursery}").exists():  # no remains of it either
+            await asyncio.sleep(0.01)
+        nurseries.close()
+
+    asyncio.run(asyncio.wait_for(open_and_kill(), 20))
+
+
 def test_a_version_whose_requirements_conflict_has_an_environment_of_its_own(
     start: Start, packages: Packages, index: Path
 ) -> None:

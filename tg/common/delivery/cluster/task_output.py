@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TextIO, cast
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TextIO
 
 from ...logger import LineFormatter, program_has_handlers
 
@@ -78,11 +80,11 @@ def said(name: str, position: int) -> str:
 _running: dict[str, TaskOutput] = {}
 
 
-class _Stream:
-    """Stands before a standard stream, and is it in all but what is written.
+class _Stream(io.TextIOBase):
+    """Stands before a standard stream. It is the worker's, and so a job cannot close it.
 
-    No `io.TextIOBase`: that has an `encoding` and a `closed` of its own before those of the stream, and a finalizer that flushes
-    it, which from Python 3.13 on is told on the worker's output where the stream was closed before.
+    What `io.TextIOBase` has of its own is that of the stream: without, `encoding` would be None, and the finalizer would flush a
+    stream that may have been closed, which Python tells from 3.13 on.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -95,9 +97,33 @@ class _Stream:
             return len(text)
         return self._stream.write(text)
 
-    def writelines(self, lines: Iterable[str], /) -> None:
-        for line in lines:
-            self.write(line)
+    def close(self) -> None:
+        with suppress(OSError, ValueError):  # the worker has closed it
+            self._stream.flush()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -125,9 +151,9 @@ def _install() -> None:
     """Stand before the standard streams of the moment: the worker, or a job, may have put others there."""
     with _installing:
         if type(sys.stdout) is not _Stream and sys.stdout is not None:
-            sys.stdout = cast(TextIO, _Stream(sys.stdout))
+            sys.stdout = _Stream(sys.stdout)
         if type(sys.stderr) is not _Stream and sys.stderr is not None:
-            sys.stderr = cast(TextIO, _Stream(sys.stderr))
+            sys.stderr = _Stream(sys.stderr)
         logger = logging.getLogger("tg")
         if not any(type(one) is _Listener for one in logger.filters):
             logger.addFilter(_Listener())

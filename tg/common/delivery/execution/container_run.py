@@ -97,6 +97,8 @@ class ContainerRun:
         self._engine = engine
         self._keep = keep
         self._ended: dict[str, Any] | None = None
+        self._seen_killed: float | None = None
+        """When it was first seen to have been killed; of `time.monotonic`."""
         self._collected = False
         self._result: Any = None
         self._has_result = False
@@ -171,9 +173,11 @@ class ContainerRun:
         """Wait for the end, bring the outputs back, and return the exit status."""
         if self._ended is None:
             self._again(lambda engine: engine.api.wait(self.id, timeout=None))
-        while (code := self._outcome().exit_code) is None:
-            time.sleep(0.02)
+        while self._ended is None:
+            self._inspected()
+            time.sleep(0.02 if self._ended is None else 0)
         self._collect_outputs()
+        code: int = self._ended["State"]["ExitCode"]
         return code
 
     def result(self, kind: type[Kind] | None = None) -> Kind:
@@ -247,25 +251,24 @@ class ContainerRun:
 
     def _inspected(self) -> dict[str, Any]:
         found: dict[str, Any] = self._again(lambda engine: engine.api.inspect_container(self.id))
-        if found["State"]["Status"] in ("exited", "dead"):
-            # That memory ran out is another event than the end: an engine that is busy may note it later.
-            until = time.monotonic() + _OUT_OF_MEMORY_SECONDS
-            with contextlib.suppress(RunNotFound):  # removed just now
-                while self._may_be_out_of_memory(found) and time.monotonic() < until:
-                    time.sleep(0.05)
-                    found = self._again(lambda engine: engine.api.inspect_container(self.id))
+        if found["State"]["Status"] in ("exited", "dead") and not self._may_yet_be_out_of_memory(found):
             self._ended = found
         return found
 
-    def _may_be_out_of_memory(self, found: Mapping[str, Any]) -> bool:
-        """Whether the kernel has killed it, by what is known so far, and may have done so for want of memory."""
+    def _may_yet_be_out_of_memory(self, found: Mapping[str, Any]) -> bool:
+        """Whether it has just been killed, and the reason may come: an engine that is busy notes it after the end."""
         state = found["State"]
-        return (
-            state["ExitCode"] == 128 + signal.SIGKILL
-            and not state.get("OOMKilled")
-            and "memory" in self._labels.limits
-            and not found["Name"].endswith(_CANCELLED)
-        )
+        if (
+            state["ExitCode"] != 128 + signal.SIGKILL
+            or state.get("OOMKilled")
+            or "memory" not in self._labels.limits
+            or found["Name"].endswith(_CANCELLED)
+        ):
+            return False
+        now = time.monotonic()
+        if self._seen_killed is None:
+            self._seen_killed = now
+        return now - self._seen_killed < _OUT_OF_MEMORY_SECONDS
 
     def _again(self, ask: Callable[[Engine], Answer]) -> Answer:
         """Ask, on a new connection if the old one is lost."""

@@ -184,6 +184,8 @@ class _Nursery:
 
     def let_go(self) -> None:
         """End it, with its children, and wait for nothing."""
+        if self.is_gone:
+            return
         self._lost()
         asyncio.get_running_loop().run_in_executor(None, self._process.wait)
 

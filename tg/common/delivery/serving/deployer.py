@@ -251,13 +251,17 @@ class Deployer:
 
     async def close(self) -> None:
         """End everything, after what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        pools = [*self._pools.values(), *self._draining]
-        self._pools = {}
-        await asyncio.gather(self._installers.close(), *(pool.drain(self._settings.stop_seconds) for pool in pools))
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        pools, self._pools = self._pools, {}
+        await asyncio.gather(
+            self._installers.close(),
+            *(pool.drain(self._settings.stop_seconds) for pool in pools.values()),
+            *(pool.close() for pool in self._draining),
+        )
 
     async def _install(self, file: Path, deployment: Deployment) -> Mapping[str, Any]:
         facts = await self._installers.install(file, self._teller(deployment))
