@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +20,8 @@ from tg.common.delivery.cluster.task_output import TaskOutput, said
 class Hesitating(dict[str, TaskOutput]):
     """Lets other threads go on between what is looked up and what is done about it."""
 
-    def get(self, name: str, default: TaskOutput | None = None) -> TaskOutput | None:  # type: ignore[override]
-        found = super().get(name, default)
+    def get(self, *given: Any) -> Any:
+        found = super().get(*given)
         time.sleep(0.001)
         return found
 
@@ -58,6 +59,12 @@ def the_stream_of_a_worker() -> Iterator[io.TextIOWrapper]:
         sys.stdout = before
 
 
+def bytes_of(stream: io.TextIOWrapper) -> bytes:
+    """What has been written to it."""
+    stream.seek(0)
+    return bytes(stream.buffer.read())
+
+
 def test_a_task_sees_the_stream_of_its_worker() -> None:
     with the_stream_of_a_worker() as stream, TaskOutput("one"):
         seen = (sys.stdout.encoding, sys.stdout.errors, sys.stdout.closed, sys.stdout.line_buffering, sys.stdout.buffer)
@@ -71,7 +78,7 @@ def test_lines_are_heard_however_they_are_written() -> None:
             print("c", flush=True)
         sys.stdout.writelines(["of the ", "worker\n"])
     assert "".join(text for _, text in output.logs) == "a\nb\nc\n"
-    assert stream.buffer.getvalue() == b"of the worker\n"  # type: ignore[attr-defined]
+    assert bytes_of(stream) == b"of the worker\n"
 
 
 def test_a_job_cannot_close_the_stream_of_its_worker() -> None:
@@ -81,12 +88,12 @@ def test_a_job_cannot_close_the_stream_of_its_worker() -> None:
                 print("a", file=same)
             sys.stdout.close()
             with pytest.raises(io.UnsupportedOperation):
-                sys.stdout.detach()  # type: ignore[attr-defined]
+                cast(io.TextIOBase, sys.stdout).detach()
             assert isinstance(sys.stdout, io.TextIOBase)
             print("b")
         print("of the worker")
     assert "".join(text for _, text in output.logs) == "a\nb\n"
-    assert stream.buffer.getvalue() == b"of the worker\n"  # type: ignore[attr-defined]
+    assert bytes_of(stream) == b"of the worker\n"
 
 
 def test_nothing_is_told_of_a_stream_that_the_worker_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,13 +140,23 @@ def test_a_body_that_does_not_come_whole_in_time_is_given_up(odd: RunningServer)
         connection.sendall(head("/packages", Content_Length=100, Authorization=f"Bearer {odd.token}") + b"PK")
         assert answer_of(connection)[0] == 408
     assert not list((odd.folder / "uploads").glob("*"))
-    with connected(
-        odd.requests
-    ) as connection:  # a little now and then is not in time: the time does not begin anew with it
+    with connected(odd.requests) as connection:  # a little now and then is not in time either
         connection.sendall(head(Content_Length=100))
         while not select.select([connection], [], [], 0.2)[0]:
             connection.sendall(b" ")
         assert answer_of(connection)[0] == 408
+
+
+def test_the_time_of_a_body_does_not_begin_anew_with_what_comes_late(start: Start, packages: Packages) -> None:
+    server = start(body_seconds=5)
+    server.deployed(packages.make("odd", "1", "Versioned('1')"))
+    with connected(server.requests) as connection:
+        connection.sendall(head(Content_Length=100))
+        time.sleep(3.5)
+        connection.sendall(b" ")
+        started = time.monotonic()
+        assert answer_of(connection)[0] == 408
+        assert time.monotonic() - started < 4
 
 
 def test_a_client_that_says_no_more_in_the_middle_of_its_body_is_hung_up_on(odd: RunningServer) -> None:

@@ -175,7 +175,8 @@ class ContainerRun:
             self._again(lambda engine: engine.api.wait(self.id, timeout=None))
         while self._ended is None:
             self._inspected()
-            time.sleep(0.02 if self._ended is None else 0)
+            if self._ended is None:
+                time.sleep(0.02)  # the engine has not yet written down the end, or the reason for it
         self._collect_outputs()
         code: int = self._ended["State"]["ExitCode"]
         return code
